@@ -1,0 +1,275 @@
+/** What the pipeline does about an error: try again, stop one table, or stop as a whole. */
+export type ErrorAction = 'retry' | 'stop-table' | 'stop';
+
+interface ErrorKind {
+  action: ErrorAction;
+  /** Exit code of a command that ends with it: 1 unexpected, 2 usage or configuration, 3 not usable, 4 data differs. */
+  exit: 1 | 2 | 3 | 4;
+  /** One sentence for docs/errors.md. */
+  about: string;
+  /** What to do, unless the place that throws knows better. */
+  hint: string;
+}
+
+const kinds = {
+  CONFIG_INVALID: {
+    action: 'stop',
+    exit: 2,
+    about: 'A setting is unknown, has a wrong value, or contradicts another one.',
+    hint: 'Correct the setting that is named; "wal-cdc run --help" and docs/configuration.md list them all.',
+  },
+  PORT_TAKEN: {
+    action: 'stop',
+    exit: 2,
+    about: 'The address to listen on is in use.',
+    hint: 'Stop the other process or choose another port.',
+  },
+  FOLDER_TAKEN: {
+    action: 'stop',
+    exit: 2,
+    about: 'Another process uses the folder of an embedded database.',
+    hint: 'Stop the other process or choose another folder with --dir.',
+  },
+  EMBEDDED_UNAVAILABLE: {
+    action: 'stop',
+    exit: 3,
+    about: 'An embedded database could not be started.',
+    hint: 'Run "npm ci" again without --omit=optional, or point wal-cdc at servers of your own.',
+  },
+  SOURCE_UNREACHABLE: {
+    action: 'retry',
+    exit: 3,
+    about: 'PostgreSQL does not answer, or the connection broke.',
+    hint: 'Check host, port and network; the service keeps trying while it runs.',
+  },
+  SOURCE_AUTH: {
+    action: 'stop',
+    exit: 3,
+    about: 'PostgreSQL refused the user, the password or the database name.',
+    hint: 'Check postgres.url: user, password, database, and the rules in pg_hba.conf.',
+  },
+  SOURCE_TLS: {
+    action: 'stop',
+    exit: 3,
+    about: 'TLS with PostgreSQL could not be agreed on.',
+    hint: 'Check sslmode in postgres.url and whether the server has ssl = on.',
+  },
+  SOURCE_VERSION: {
+    action: 'stop',
+    exit: 3,
+    about: 'The PostgreSQL server is older than 14.',
+    hint: 'Upgrade PostgreSQL to 14 or newer.',
+  },
+  WAL_LEVEL: {
+    action: 'stop',
+    exit: 3,
+    about: 'wal_level is not logical.',
+    hint: "As a superuser: ALTER SYSTEM SET wal_level = 'logical'; then restart PostgreSQL.",
+  },
+  SOURCE_PRIVILEGE: {
+    action: 'stop',
+    exit: 3,
+    about: 'The role lacks a privilege that the pipeline needs.',
+    hint: 'Grant the privilege that is named.',
+  },
+  NO_TABLES: {
+    action: 'stop',
+    exit: 2,
+    about: 'A table pattern matches nothing, or no table is left to replicate.',
+    hint: 'Check --tables and exclude against the tables that the role can see.',
+  },
+  SLOT_IN_USE: {
+    action: 'retry',
+    exit: 3,
+    about: 'Another process streams from the replication slot.',
+    hint: 'Stop the other consumer (its pid is named), or give this pipeline a slot or a name of its own.',
+  },
+  SLOT_LOST: {
+    action: 'stop',
+    exit: 3,
+    about: 'PostgreSQL invalidated the slot: WAL that was needed is gone.',
+    hint: 'Drop the slot with "wal-cdc teardown" and start again: the tables are copied afresh. Raise max_slot_wal_keep_size.',
+  },
+  SLOT_MISSING: {
+    action: 'stop',
+    exit: 3,
+    about: 'The slot is gone although a checkpoint says that it existed.',
+    hint: 'Changes since the checkpoint are lost to the stream: run "wal-cdc resync" to copy the tables afresh.',
+  },
+  SLOT_MOVED: {
+    action: 'stop',
+    exit: 3,
+    about: 'The slot is ahead of the checkpoint: changes between them will not come again.',
+    hint: 'Something else consumed the slot: run "wal-cdc resync" to copy the tables afresh.',
+  },
+  SLOT_UNUSABLE: {
+    action: 'stop',
+    exit: 3,
+    about: 'The slot exists but is physical, of another plugin or of another database.',
+    hint: 'Name another slot with --slot.',
+  },
+  PUBLICATION_MISSING: {
+    action: 'stop',
+    exit: 3,
+    about: 'The publication does not exist and cannot be created, or was dropped while streaming.',
+    hint: 'Create the publication as the owner of the tables.',
+  },
+  SOURCE_CHANGED: {
+    action: 'stop',
+    exit: 3,
+    about: 'This is another PostgreSQL than the one of the checkpoint.',
+    hint: 'If that is meant, "wal-cdc teardown --data" and start again.',
+  },
+  PROTOCOL: {
+    action: 'stop',
+    exit: 1,
+    about: 'A message of the replication protocol is not what the protocol says.',
+    hint: 'Please report this with the version of PostgreSQL.',
+  },
+  POSITION_RANGE: {
+    action: 'stop',
+    exit: 1,
+    about: 'A WAL position or transaction is larger than versions can hold.',
+    hint: 'No PostgreSQL reaches this in practice; please report it.',
+  },
+  SINK_UNREACHABLE: {
+    action: 'retry',
+    exit: 3,
+    about: 'ClickHouse does not answer, or the connection broke.',
+    hint: 'Check host, port and network; the service keeps trying while it runs and loses nothing.',
+  },
+  SINK_AUTH: {
+    action: 'stop',
+    exit: 3,
+    about: 'ClickHouse refused the user or the password.',
+    hint: 'Check user and password in clickhouse.url.',
+  },
+  SINK_PRIVILEGE: {
+    action: 'stop',
+    exit: 3,
+    about: 'The ClickHouse user lacks a grant.',
+    hint: 'Grant what is named to the user in clickhouse.url.',
+  },
+  SINK_VERSION: {
+    action: 'stop',
+    exit: 3,
+    about: 'The ClickHouse server is older than 26.3.',
+    hint: 'Upgrade ClickHouse to 26.3 or newer.',
+  },
+  SINK_FULL: {
+    action: 'retry',
+    exit: 3,
+    about: 'ClickHouse has no disk space or memory left, or refuses inserts for too many parts.',
+    hint: 'Free or add resources; the service keeps trying and loses nothing, PostgreSQL keeps the WAL meanwhile.',
+  },
+  SINK_QUERY: {
+    action: 'stop',
+    exit: 1,
+    about: 'ClickHouse refused a statement.',
+    hint: 'See the message of ClickHouse.',
+  },
+  TABLE_MISMATCH: {
+    action: 'stop-table',
+    exit: 3,
+    about: 'The existing ClickHouse table does not fit the PostgreSQL table.',
+    hint: 'Alter or drop the ClickHouse table ("wal-cdc plan" prints the DDL that fits), or exclude the table.',
+  },
+  TABLE_NOT_EMPTY: {
+    action: 'stop-table',
+    exit: 3,
+    about: 'The ClickHouse table has rows that no checkpoint explains.',
+    hint: 'Let it be copied (without --snapshot none), empty it, or pass --keep-rows when these rows are meant.',
+  },
+  TABLE_UNREADABLE: {
+    action: 'stop-table',
+    exit: 3,
+    about: 'The role may not read the table, or row security would hide rows from it.',
+    hint: 'GRANT SELECT on the table that is named to the role.',
+  },
+  TABLE_UNSUPPORTED: {
+    action: 'stop-table',
+    exit: 3,
+    about: 'The table cannot be replicated as it is.',
+    hint: 'See the message; exclude the table or change it.',
+  },
+  TYPE_MISMATCH: {
+    action: 'stop-table',
+    exit: 3,
+    about: 'A PostgreSQL type cannot be stored in the ClickHouse type that is asked for.',
+    hint: 'Choose another type under columns: in the configuration; docs/types.md lists what fits.',
+  },
+  VALUE_INVALID: {
+    action: 'stop-table',
+    exit: 4,
+    about: 'ClickHouse cannot hold a value exactly.',
+    hint: 'Set columns.<table>.<column>.onInvalid to null, clamp or string, or choose a wider type.',
+  },
+  KEYLESS_CHANGE: {
+    action: 'stop-table',
+    exit: 4,
+    about: 'A table without a key had an UPDATE or DELETE, which an append-only table cannot follow.',
+    hint: 'Add a primary key to the table, then "wal-cdc resync" it.',
+  },
+  SCHEMA_CHANGED: {
+    action: 'stop-table',
+    exit: 4,
+    about: 'The PostgreSQL table changed in a way that needs a new copy.',
+    hint: 'Run "wal-cdc resync" for the table that is named.',
+  },
+  COPY_BROKEN: {
+    action: 'retry',
+    exit: 1,
+    about: 'The copy of a table was interrupted.',
+    hint: 'It is continued where it stopped.',
+  },
+  VERIFY_DIFFERS: {
+    action: 'stop',
+    exit: 4,
+    about: 'Source and ClickHouse differ.',
+    hint: 'The keys are named above; "wal-cdc resync" copies a table afresh.',
+  },
+  UNEXPECTED: {
+    action: 'stop',
+    exit: 1,
+    about: 'A fault in wal-cdc itself.',
+    hint: 'Please report this with the log.',
+  },
+} satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof kinds;
+export const errorKinds: Readonly<Record<ErrorCode, ErrorKind>> = kinds;
+
+/** Every failure that a user may see. `code` decides what happens (see `errorKinds`); `hint` says what to do. */
+export class CdcError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string;
+  /** `schema.table` when one table is concerned. */
+  readonly table: string | undefined;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; hint?: string; table?: string } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.name = 'CdcError';
+    this.code = code;
+    this.hint = options.hint ?? kinds[code].hint;
+    this.table = options.table;
+  }
+
+  get action(): ErrorAction {
+    return kinds[this.code].action;
+  }
+
+  get exitCode(): number {
+    return kinds[this.code].exit;
+  }
+}
+
+/** Any thrown value as a `CdcError`; what is not one is a fault of ours (`UNEXPECTED`). */
+export function asCdcError(error: unknown): CdcError {
+  if (error instanceof CdcError) return error;
+  const message = error instanceof Error ? error.message || error.name : String(error);
+  return new CdcError('UNEXPECTED', message, { cause: error });
+}

@@ -1,0 +1,41 @@
+/** A PostgreSQL type as the catalog describes it (`pg_type`). */
+export interface PgType {
+  oid: number;
+  /** `pg_type.typname`, as in `int4`, `timestamptz`, `_text`. */
+  name: string;
+  /** Schema of the type; `pg_catalog` for built-in ones. */
+  schema: string;
+  kind: 'base' | 'enum' | 'domain' | 'composite' | 'range' | 'multirange' | 'array' | 'pseudo';
+  /** Element type of an array, base type of a domain, subtype of a range or multirange. */
+  inner?: PgType;
+  /** A domain's typmod for its base type; -1 when there is none. */
+  innerTypmod?: number;
+}
+
+export interface Column {
+  name: string;
+  type: PgType;
+  /** `atttypmod`; -1 when there is none. */
+  typmod: number;
+  notNull: boolean;
+}
+
+/** `pg_class.relreplident`: default, nothing, full, index. */
+export type ReplicaIdentity = 'd' | 'n' | 'f' | 'i';
+
+/** Column types and names of the tuples that follow, as the source announced them; never changed once made. */
+export interface Relation {
+  /** OID of the table that is published (the root of a partitioned one under `publish_via_partition_root`). */
+  id: number;
+  schema: string;
+  name: string;
+  replicaIdentity: ReplicaIdentity;
+  columns: readonly Column[];
+}
+
+/** Which rule made the ORDER BY of a table; recorded, so that a change of it is noticed. */
+export type KeyRule = 'identity-index' | 'primary-key' | 'unique-index' | 'keyless';
+
+export function qualifiedName(table: { schema: string; name: string }): string {
+  return `${table.schema}.${table.name}`;
+}
