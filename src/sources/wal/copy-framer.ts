@@ -52,6 +52,17 @@ export class CopyFramer {
     }
   }
 
+  /** Continues in another writer: the part of an unfinished payload that lies in the old one moves along. */
+  switchWriter(to: ByteWriter): void {
+    const from = this.#writer;
+    if (this.#headerBytes < 5 || !from) return;
+    const start = to.pos;
+    to.writeBytes(from.buf, this.#start, from.pos);
+    from.pos = this.#start;
+    this.#start = start;
+    this.#writer = to;
+  }
+
   #begin(type: number, bytes: number): void {
     this.#header[0] = type;
     this.#headerBytes = 5;

@@ -44,6 +44,7 @@ export async function* copyOut(
 class CopyReader {
   readonly #session: RawSession;
   readonly #blockBytes: number;
+  readonly #framer: CopyFramer;
   #writer: ByteWriter;
   #offsets = new Uint32Array(1024);
   #count = 0;
@@ -56,14 +57,14 @@ class CopyReader {
   constructor(client: pg.Client, blockBytes: number) {
     this.#blockBytes = blockBytes;
     this.#writer = new ByteWriter(blockBytes + (blockBytes >> 2));
-    const framer = new CopyFramer({
+    this.#framer = new CopyFramer({
       writer: () => this.#writer,
       copyData: start => this.#row(start),
       message: (type, body) => this.#message(type, body),
     });
     this.#session = new RawSession(client, chunk => {
-      framer.push(chunk, chunk.length);
-      if (this.#writer.pos >= this.#blockBytes) this.#session.socket.pause();
+      this.#framer.push(chunk, chunk.length);
+      if (this.#blockFull) this.#session.socket.pause();
       this.#wake?.();
     });
     this.#session.socket.once('close', this.#onClose);
@@ -84,7 +85,7 @@ class CopyReader {
   /** The next block, or `undefined` at the end of the copy. */
   async next(): Promise<CopyBlock | undefined> {
     this.#session.socket.resume();
-    while (this.#writer.pos < this.#blockBytes && !this.#ready && !this.#failure) {
+    while (!this.#blockFull && !this.#ready && !this.#failure) {
       await new Promise<void>(resolve => {
         this.#wake = resolve;
       });
@@ -92,21 +93,19 @@ class CopyReader {
     }
     if (this.#failure) throw this.#failure;
     if (this.#ready && this.#serverError) throw this.#serverError;
-    if (this.#count === 0) {
-      if (this.#ready) return undefined;
-      return this.next();
-    }
-    const block = {
-      data: this.#writer.buf,
-      offsets: this.#offsets,
-      count: this.#count,
-      bytes: this.#writer.pos,
-    };
+    if (this.#count === 0) return undefined;
     // The consumer keeps this block while the next one fills.
+    const full = this.#writer;
     this.#writer = new ByteWriter(this.#blockBytes + (this.#blockBytes >> 2));
+    this.#framer.switchWriter(this.#writer);
+    const block = { data: full.buf, offsets: this.#offsets, count: this.#count, bytes: full.pos };
     this.#offsets = new Uint32Array(this.#offsets.length);
     this.#count = 0;
     return block;
+  }
+
+  get #blockFull(): boolean {
+    return this.#count > 0 && this.#writer.pos >= this.#blockBytes;
   }
 
   close(): void {
