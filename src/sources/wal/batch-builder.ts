@@ -1,0 +1,76 @@
+import { type Batch, RowGroup, Transactions, type Truncate } from '../../core/batch.ts';
+import { ByteWriter } from '../../core/byte-writer.ts';
+import type { Lsn } from '../../core/lsn.ts';
+import type { Relation } from '../../core/relation.ts';
+
+/** Collects the changes of the next batch. */
+export class BatchBuilder {
+  data: ByteWriter;
+  transactions = new Transactions();
+  truncates: Truncate[] = [];
+  rows = 0;
+  /** When the first row came, in ms of `performance.now()`. */
+  startedAtMs = 0;
+  readonly #groups = new Map<number, RowGroup>();
+  #lastGroup: RowGroup | undefined;
+
+  constructor(data: ByteWriter) {
+    this.data = data;
+  }
+
+  get bytes(): number {
+    return this.data.pos;
+  }
+
+  get empty(): boolean {
+    return this.rows === 0 && this.truncates.length === 0;
+  }
+
+  groupFor(relation: Relation): RowGroup {
+    if (this.#lastGroup?.relation === relation) return this.#lastGroup;
+    let group = this.#groups.get(relation.id);
+    if (!group) {
+      group = new RowGroup(relation);
+      this.#groups.set(relation.id, group);
+    }
+    this.#lastGroup = group;
+    return group;
+  }
+
+  /** Whether rows of this relation are here under an older description of it: they must be written first. */
+  holdsOlder(relation: Relation): boolean {
+    const group = this.#groups.get(relation.id);
+    return group !== undefined && group.relation !== relation;
+  }
+
+  build(position: Lsn): Batch {
+    return {
+      data: this.data,
+      groups: [...this.#groups.values()],
+      transactions: this.transactions,
+      truncates: this.truncates,
+      rows: this.rows,
+      position,
+    };
+  }
+}
+
+/** Batch buffers, used again: memory stays at two of them, and large ones are let go. */
+export class BufferPool {
+  readonly #free: ByteWriter[] = [];
+  readonly #keepBytes: number;
+
+  constructor(keepBytes: number) {
+    this.#keepBytes = keepBytes;
+  }
+
+  take(): ByteWriter {
+    return this.#free.pop() ?? new ByteWriter(1 << 20);
+  }
+
+  give(writer: ByteWriter): void {
+    if (this.#free.length >= 2 || writer.buf.length > this.#keepBytes) return;
+    writer.pos = 0;
+    this.#free.push(writer);
+  }
+}

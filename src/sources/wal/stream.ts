@@ -1,0 +1,465 @@
+import type pg from 'pg';
+import { type Batch, Op } from '../../core/batch.ts';
+import type { ByteWriter } from '../../core/byte-writer.ts';
+import { CdcError } from '../../core/errors.ts';
+import { formatLsn, type Lsn } from '../../core/lsn.ts';
+import type { PgType, Relation } from '../../core/relation.ts';
+import type { Source } from '../../core/source.ts';
+import { type BackendError, decodeErrorResponse } from './backend-error.ts';
+import { BatchBuilder, BufferPool } from './batch-builder.ts';
+import { queryError, quoteIdent, quoteLiteral } from './connect.ts';
+import { CopyFramer } from './copy-framer.ts';
+import {
+  decodeRelation,
+  decodeTruncate,
+  encodeStandbyStatus,
+  Message,
+  primaryKeepalive,
+  type RelationMessage,
+  xLogData,
+  xLogDataHeaderBytes,
+} from './protocol.ts';
+import { RawSession } from './raw-session.ts';
+
+export interface WalStreamOptions {
+  /** An idle replication session; the stream owns and ends it. */
+  client: pg.Client;
+  slot: string;
+  publication: string;
+  /** Where the saved checkpoint is. */
+  position: Lsn;
+  binary: boolean;
+  maxBatchBytes: number;
+  delayMs: number;
+  /** A status update goes out at least this often, whether reading is paused or not. */
+  statusIntervalMs: number;
+  /** Types by OID; called off the row path. */
+  loadTypes(oids: number[]): Promise<Map<number, PgType>>;
+}
+
+/** The position of a keepalive is worth a checkpoint this often, or when it frees this much WAL. */
+const idlePositionIntervalMs = 10_000;
+const idlePositionBytes = 16n << 20n;
+
+/** Streams a replication slot with pgoutput, protocol version 1: frames and groups, never converts. */
+export class WalStream implements Source {
+  delayMs: number;
+  readonly #options: WalStreamOptions;
+  readonly #session: RawSession;
+  readonly #framer: CopyFramer;
+  readonly #pool: BufferPool;
+  readonly #relations = new Map<number, Relation>();
+  readonly #unresolved = new Map<Relation, RelationMessage>();
+  readonly #announced = new WeakMap<Relation, RelationMessage>();
+  #builder: BatchBuilder;
+  /** Batches that a barrier ended while nobody was reading. */
+  readonly #finished: Batch[] = [];
+  #finishedBytes = 0;
+  #previous: ByteWriter | undefined;
+
+  #streaming = false;
+  #started: ((error?: Error) => void) | undefined;
+  #failure: Error | undefined;
+  #closed = false;
+
+  #inTransaction = false;
+  #commitHi = 0;
+  #commitLo = 0;
+  #committedAtUs = 0;
+  #transaction = -1;
+  #lastHi = 0;
+  #lastLo = 0;
+  #place = 0;
+
+  /** End of the last transaction that was received whole, or the position of a later keepalive. */
+  #received: Lsn;
+  #delivered: Lsn;
+  #deliveredAtMs = performance.now();
+  #acked: Lsn;
+  #expected: Lsn | undefined;
+  #serverEnd: Lsn = 0n;
+  #lastCommitAtMs = 0;
+
+  #reader: { resolve(batch: Batch): void; reject(error: Error): void } | undefined;
+  #woken = false;
+  #replyRequested = false;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #statusTimer: NodeJS.Timeout;
+  #paused = false;
+
+  constructor(options: WalStreamOptions) {
+    this.#options = options;
+    this.delayMs = options.delayMs;
+    this.#received = this.#delivered = this.#acked = options.position;
+    this.#pool = new BufferPool(options.maxBatchBytes * 2);
+    this.#builder = new BatchBuilder(this.#pool.take());
+    this.#framer = new CopyFramer({
+      writer: () => this.#builder.data,
+      copyData: start => this.#copyData(start),
+      message: (type, body) => this.#message(type, body),
+    });
+    this.#session = new RawSession(options.client, chunk => this.#push(chunk));
+    this.#session.socket.once('close', () =>
+      this.#fail(new CdcError('SOURCE_UNREACHABLE', 'PostgreSQL closed the replication connection')),
+    );
+    this.#statusTimer = setInterval(() => this.#sendStatus(), options.statusIntervalMs);
+  }
+
+  /** Sends START_REPLICATION; resolves when the walsender streams. */
+  async start(): Promise<void> {
+    const { slot, publication, position, binary } = this.#options;
+    const started = new Promise<void>((resolve, reject) => {
+      this.#started = error => (error ? reject(error) : resolve());
+    });
+    this.#session.query(
+      `START_REPLICATION SLOT ${quoteIdent(slot)} LOGICAL ${formatLsn(position)} ` +
+        `(proto_version '1', publication_names ${quoteLiteral(quoteIdent(publication))}${binary ? ", binary 'true'" : ''})`,
+    );
+    await started;
+  }
+
+  /** How far the server is, as it last said. */
+  get serverEnd(): Lsn {
+    return this.#serverEnd;
+  }
+
+  /** Age of the last transaction that was received, in ms; 0 when the stream is idle. */
+  get behindMs(): number {
+    return this.#builder.empty ? 0 : Math.max(0, Date.now() - this.#lastCommitAtMs);
+  }
+
+  read(): Promise<Batch> {
+    // The batch that was read before is written by now.
+    if (this.#previous) this.#pool.give(this.#previous);
+    this.#previous = undefined;
+    return new Promise<Batch>((resolve, reject) => {
+      this.#reader = { resolve, reject };
+      if (this.#failure) this.#reject();
+      else {
+        this.#offer();
+        this.#resume();
+      }
+    });
+  }
+
+  wake(): void {
+    this.#woken = true;
+    this.#offer();
+  }
+
+  expect(position: Lsn): void {
+    this.#expected = position;
+    // A request for a reply brings the walsender's position at once, even when nothing is written.
+    this.#sendStatus(true);
+    this.#offer();
+  }
+
+  ack(position: Lsn): void {
+    if (position > this.#acked) {
+      this.#acked = position;
+      this.#sendStatus();
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#statusTimer);
+    clearTimeout(this.#timer);
+    this.#failure ??= new CdcError('SOURCE_UNREACHABLE', 'the stream was closed');
+    if (this.#reader) this.#reject();
+    const { socket } = this.#session;
+    // The last ack must leave before the connection does.
+    await new Promise<void>(resolve => {
+      socket.end(resolve);
+      setTimeout(resolve, 1000).unref();
+    });
+    socket.destroy();
+  }
+
+  #push(chunk: Buffer): void {
+    try {
+      this.#framer.push(chunk, chunk.length);
+    } catch (error) {
+      this.#fail(error as Error);
+      return;
+    }
+    this.#offer();
+    if (this.#full && !this.#paused) {
+      this.#paused = true;
+      this.#session.socket.pause();
+    }
+  }
+
+  get #full(): boolean {
+    return this.#finishedBytes + this.#builder.bytes >= this.#options.maxBatchBytes;
+  }
+
+  #resume(): void {
+    if (!this.#paused || this.#full) return;
+    this.#paused = false;
+    this.#session.socket.resume();
+  }
+
+  /** Hands the batch to a waiting reader when it is due and stands at a boundary; else sets the clock for it. */
+  #offer(): void {
+    if (!this.#reader || this.#failure) return;
+    if (this.#finished.length > 0) return this.#deliver();
+    const due = this.#dueInMs();
+    if (due <= 0) {
+      if (!this.#inTransaction || this.#mayCut()) this.#seal();
+    } else if (Number.isFinite(due) && !this.#timer) {
+      this.#timer = setTimeout(() => {
+        this.#timer = undefined;
+        this.#offer();
+      }, due);
+    }
+  }
+
+  /** A transaction larger than a batch is cut; so is one that a caller must not wait for. */
+  #mayCut(): boolean {
+    return this.#builder.bytes >= this.#options.maxBatchBytes || (this.#woken && this.#builder.empty);
+  }
+
+  #dueInMs(): number {
+    if (this.#woken) return 0;
+    const builder = this.#builder;
+    if (!builder.empty) {
+      if (builder.bytes >= this.#options.maxBatchBytes || builder.truncates.length > 0) return 0;
+      return Math.ceil(builder.startedAtMs + this.delayMs - performance.now());
+    }
+    if (this.#received === this.#delivered) return Number.POSITIVE_INFINITY;
+    if (this.#expected !== undefined && this.#received >= this.#expected) return 0;
+    if (this.#received - this.#delivered >= idlePositionBytes) return 0;
+    // A server that shuts down asks again and again until everything it sent is acknowledged.
+    const intervalMs = this.#replyRequested ? 500 : idlePositionIntervalMs;
+    return Math.ceil(this.#deliveredAtMs + intervalMs - performance.now());
+  }
+
+  #seal(): void {
+    this.#finish();
+    if (this.#reader) this.#deliver();
+  }
+
+  /** Ends the batch that is being built, here and now. */
+  #finish(): void {
+    const full = this.#builder;
+    this.#builder = new BatchBuilder(this.#pool.take());
+    this.#framer.switchWriter(this.#builder.data);
+    this.#transaction = -1;
+    this.#finished.push(full.build(this.#received));
+    this.#finishedBytes += full.bytes;
+  }
+
+  #deliver(): void {
+    const reader = this.#reader!;
+    const batch = this.#finished.shift()!;
+    this.#finishedBytes -= batch.data.pos;
+    this.#reader = undefined;
+    this.#woken = false;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#expected !== undefined && batch.position >= this.#expected) this.#expected = undefined;
+    this.#delivered = batch.position;
+    this.#deliveredAtMs = performance.now();
+    this.#replyRequested = false;
+    this.#previous = batch.data;
+    if (this.#unresolved.size === 0) reader.resolve(batch);
+    else this.#resolveTypes().then(() => reader.resolve(batch), reader.reject);
+  }
+
+  /** Relation messages name types by OID only; what the catalog must be asked for is asked before a batch is used. */
+  async #resolveTypes(): Promise<void> {
+    const waiting = [...this.#unresolved];
+    const oids = waiting.flatMap(([, message]) => message.columns.map(column => column.typeOid));
+    const types = await this.#options.loadTypes(oids);
+    for (const [relation, message] of waiting) {
+      relation.columns = message.columns.map(column => ({
+        name: column.name,
+        type: types.get(column.typeOid) ?? unknownType(column.typeOid),
+        typmod: column.typmod,
+        notNull: false,
+      }));
+      this.#unresolved.delete(relation);
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure) return;
+    this.#failure = error;
+    clearTimeout(this.#timer);
+    this.#started?.(error);
+    this.#reject();
+  }
+
+  #reject(): void {
+    this.#reader?.reject(this.#failure!);
+    this.#reader = undefined;
+  }
+
+  #message(type: number, body: Buffer): void {
+    if (type === 0x57) {
+      this.#streaming = true; // CopyBothResponse
+      this.#started?.();
+    } else if (type === 0x45) {
+      this.#fail(streamError(decodeErrorResponse(body)));
+    } else if (type === 0x63 || type === 0x43) {
+      this.#fail(new CdcError('SOURCE_UNREACHABLE', 'PostgreSQL ended the replication stream')); // CopyDone
+    }
+  }
+
+  #sendStatus(replyRequested = false): void {
+    if (!this.#streaming || this.#closed || this.#failure) return;
+    const message = encodeStandbyStatus(this.#acked, Date.now());
+    if (replyRequested) message[message.length - 1] = 1;
+    this.#session.socket.write(message);
+  }
+
+  #copyData(start: number): void {
+    const { data } = this.#builder;
+    let keep = false;
+    if (data.buf[start] === xLogData) keep = this.#change(data.buf, start);
+    else if (data.buf[start] === primaryKeepalive) this.#keepalive(data.buf, start);
+    else throw unexpected(`CopyData of type ${data.buf[start]}`);
+    if (!keep) data.pos = start;
+  }
+
+  #keepalive(buf: Buffer, start: number): void {
+    const end = buf.readBigUInt64BE(start + 1);
+    if (end > this.#serverEnd) this.#serverEnd = end;
+    // Everything before it was sent; with nothing pending it is as good as the end of a transaction.
+    if (!this.#inTransaction && this.#builder.empty && end > this.#received) this.#received = end;
+    if (buf[start + 17] === 1) {
+      this.#replyRequested = true;
+      this.#sendStatus();
+    }
+    if (this.#expected !== undefined && this.#received < this.#expected) {
+      setTimeout(() => this.#expected !== undefined && this.#sendStatus(true), 50).unref();
+    }
+  }
+
+  /** One pgoutput message; true when its bytes are part of the batch now. */
+  #change(buf: Buffer, start: number): boolean {
+    const at = start + xLogDataHeaderBytes;
+    switch (buf[at]) {
+      case Message.insert:
+        return this.#row(buf, start, at, Op.insert);
+      case Message.update:
+        return this.#row(buf, start, at, Op.update);
+      case Message.delete:
+        return this.#row(buf, start, at, Op.delete);
+      case Message.begin:
+        this.#begin(buf, at);
+        return false;
+      case Message.commit:
+        this.#commit(buf, at);
+        return false;
+      case Message.relation:
+        this.#relation(decodeRelation(buf, at));
+        return false;
+      case Message.truncate:
+        this.#truncate(buf, start, at);
+        return false;
+      case Message.type:
+      case Message.origin:
+      case Message.logical:
+        return false;
+      default:
+        throw unexpected(`pgoutput message of type ${buf[at]}`);
+    }
+  }
+
+  #row(buf: Buffer, start: number, at: number, op: number): boolean {
+    const lsnHi = readUInt32(buf, start + 1);
+    const lsnLo = readUInt32(buf, start + 5);
+    if (lsnLo !== this.#lastLo || lsnHi !== this.#lastHi) {
+      this.#lastHi = lsnHi;
+      this.#lastLo = lsnLo;
+      this.#place = 0;
+    }
+    // An update may become a tombstone and a row: it takes two places, whether or not it does.
+    const place = this.#place;
+    this.#place += op === Op.update ? 2 : 1;
+
+    const relation = this.#relations.get(readUInt32(buf, at + 1));
+    if (!relation) throw unexpected('a change of a relation that was not announced');
+    const builder = this.#builder;
+    if (builder.empty) builder.startedAtMs = performance.now();
+    if (this.#transaction < 0) {
+      this.#transaction = builder.transactions.add(this.#commitHi, this.#commitLo, this.#committedAtUs);
+    }
+    const offset = at + 5;
+    builder
+      .groupFor(relation)
+      .add(offset, builder.data.pos - offset, op, place, lsnHi, lsnLo, this.#transaction);
+    builder.rows++;
+    if (builder.bytes >= this.#options.maxBatchBytes && this.#reader) this.#seal();
+    return true;
+  }
+
+  #begin(buf: Buffer, at: number): void {
+    this.#inTransaction = true;
+    this.#commitHi = readUInt32(buf, at + 1);
+    this.#commitLo = readUInt32(buf, at + 5);
+    this.#committedAtUs = readUInt32(buf, at + 9) * 2 ** 32 + readUInt32(buf, at + 13);
+    this.#transaction = -1;
+    this.#lastHi = this.#lastLo = 0;
+  }
+
+  #commit(buf: Buffer, at: number): void {
+    this.#inTransaction = false;
+    this.#received = buf.readBigUInt64BE(at + 10);
+    this.#lastCommitAtMs = this.#committedAtUs / 1000 + 946_684_800_000;
+    if (this.#received > this.#serverEnd) this.#serverEnd = this.#received;
+    if (this.#reader && this.#dueInMs() <= 0) this.#seal();
+  }
+
+  #relation(message: RelationMessage): void {
+    const relation: Relation = {
+      id: message.id,
+      schema: message.schema,
+      name: message.name,
+      replicaIdentity: message.replicaIdentity,
+      columns: [],
+    };
+    // PostgreSQL announces a relation again after every invalidation; only a real change ends a group.
+    const known = this.#relations.get(message.id);
+    if (known && JSON.stringify(this.#announced.get(known)) === JSON.stringify(message)) return;
+    this.#relations.set(message.id, relation);
+    this.#announced.set(relation, message);
+    this.#unresolved.set(relation, message);
+    // Rows under the older description are written first.
+    if (this.#builder.holdsOlder(relation)) this.#finish();
+  }
+
+  #truncate(buf: Buffer, start: number, at: number): void {
+    const changeLsn = buf.readBigUInt64BE(start + 1);
+    const commitLsn = (BigInt(this.#commitHi) << 32n) | BigInt(this.#commitLo);
+    if (this.#builder.rows > 0) this.#finish();
+    for (const id of decodeTruncate(buf, at)) {
+      const relation = this.#relations.get(id);
+      if (!relation) throw unexpected('a truncate of a relation that was not announced');
+      if (this.#builder.empty) this.#builder.startedAtMs = performance.now();
+      this.#builder.truncates.push({ relation, commitLsn, changeLsn });
+    }
+  }
+}
+
+function unknownType(oid: number): PgType {
+  return { oid, name: `unknown type ${oid}`, schema: 'pg_catalog', kind: 'base' };
+}
+
+function streamError(error: BackendError): CdcError {
+  // The slot or the publication is gone or unusable: the checks at the next start tell which.
+  if (error.code === '42704' || error.code === '55000')
+    return new CdcError('SOURCE_UNREACHABLE', `streaming stopped: ${error.message}`, { cause: error });
+  return queryError(error, 'streaming stopped');
+}
+
+function unexpected(what: string): CdcError {
+  return new CdcError('PROTOCOL', `unexpected ${what}`);
+}
+
+function readUInt32(buf: Buffer, pos: number): number {
+  return ((buf[pos]! << 24) | (buf[pos + 1]! << 16) | (buf[pos + 2]! << 8) | buf[pos + 3]!) >>> 0;
+}
