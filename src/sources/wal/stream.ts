@@ -204,7 +204,10 @@ export class WalStream implements Source {
   /** Hands the batch to a waiting reader when it is due and stands at a boundary; else sets the clock for it. */
   #offer(): void {
     if (!this.#reader || this.#failure) return;
-    if (this.#finished.length > 0) return this.#deliver();
+    if (this.#finished.length > 0) {
+      this.#deliver();
+      return;
+    }
     const due = this.#dueInMs();
     if (due <= 0) {
       if (!this.#inTransaction || this.#mayCut()) this.#seal();

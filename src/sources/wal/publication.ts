@@ -1,0 +1,68 @@
+import type pg from 'pg';
+import { CdcError } from '../../core/errors.ts';
+import { queryError, quoteIdent, quoteLiteral, quoteTable } from './connect.ts';
+
+export interface Publication {
+  oid: number;
+  allTables: boolean;
+  /** Whether stored generated columns are published (PostgreSQL 18). */
+  generatedStored: boolean;
+  /** Kinds of change that it leaves out, as `update`. */
+  leavesOut: string[];
+}
+
+export async function inspectPublication(
+  client: pg.Client,
+  name: string,
+  serverVersion: number,
+): Promise<Publication | undefined> {
+  const generated = serverVersion >= 180000 ? "pubgencols = 's'" : 'false';
+  const { rows } = await client.query(`
+    SELECT oid::int8::float8 AS oid, puballtables AS "allTables", ${generated} AS "generatedStored",
+           array_remove(ARRAY[CASE WHEN NOT pubinsert THEN 'insert' END, CASE WHEN NOT pubupdate THEN 'update' END,
+                              CASE WHEN NOT pubdelete THEN 'delete' END, CASE WHEN NOT pubtruncate THEN 'truncate' END],
+                        NULL) AS "leavesOut"
+      FROM pg_publication WHERE pubname = ${quoteLiteral(name)}`);
+  return rows[0];
+}
+
+type TableName = { schema: string; name: string };
+
+export async function createPublication(client: pg.Client, name: string, tables: TableName[]): Promise<void> {
+  const list = tables.map(quoteTable).join(', ');
+  try {
+    await client.query(
+      `CREATE PUBLICATION ${quoteIdent(name)} FOR TABLE ${list} WITH (publish_via_partition_root = true)`,
+    );
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    if (code === '42501')
+      throw new CdcError(
+        'PUBLICATION_MISSING',
+        `publication "${name}" does not exist and may not be created: ${message}`,
+        {
+          cause: error,
+          hint:
+            `As owner of the tables: CREATE PUBLICATION ${quoteIdent(name)} FOR TABLE ${list} ` +
+            'WITH (publish_via_partition_root = true); or name an existing one with --publication.',
+        },
+      );
+    throw queryError(error, `creating the publication "${name}"`);
+  }
+}
+
+export async function addToPublication(client: pg.Client, name: string, tables: TableName[]): Promise<void> {
+  try {
+    await client.query(
+      `ALTER PUBLICATION ${quoteIdent(name)} ADD TABLE ${tables.map(quoteTable).join(', ')}`,
+    );
+  } catch (error) {
+    throw queryError(error, `adding tables to the publication "${name}"`);
+  }
+}
+
+export async function dropPublication(client: pg.Client, name: string): Promise<void> {
+  await client
+    .query(`DROP PUBLICATION IF EXISTS ${quoteIdent(name)}`)
+    .catch(error => Promise.reject(queryError(error, `dropping the publication "${name}"`)));
+}
