@@ -1,0 +1,32 @@
+import type { ByteWriter } from '../../../core/byte-writer.ts';
+import { type Encode, InvalidValue } from './codec.ts';
+import { copyString, shown, type ValueType, type ValueTypes } from './value-type.ts';
+
+/** json_send is the text; jsonb_send a version byte, always 1, and the text. */
+export const jsons: ValueTypes = { json: () => jsonType(0), jsonb: () => jsonType(1) };
+
+function jsonType(versionBytes: number): ValueType {
+  const fromBinary = (encode: Encode): Encode =>
+    versionBytes === 0 ? encode : (src, start, end, out) => encode(src, start + versionBytes, end, out);
+  return {
+    defaultType: () => 'String',
+    writeText: (src: Buffer, start: number, end: number, out: ByteWriter) =>
+      out.writeBytes(src, start + versionBytes, end),
+    encoders({ name }) {
+      if (name === 'String') return { text: copyString, binary: fromBinary(copyString) };
+      if (name === 'JSON') return { text: copyObject, binary: fromBinary(copyObject) };
+      return undefined;
+    },
+  };
+}
+
+/** ClickHouse's JSON holds objects only. */
+const copyObject: Encode = (src, start, end, out) => {
+  let at = start;
+  while (src[at]! <= 32 && at < end) at++;
+  if (src[at] !== 123)
+    throw new InvalidValue(
+      `${shown(src, start, end)} is not an object, which is all that JSON in ClickHouse holds`,
+    );
+  out.writeString(src, start, end);
+};

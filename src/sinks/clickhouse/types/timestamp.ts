@@ -1,0 +1,245 @@
+import { ByteWriter } from '../../../core/byte-writer.ts';
+import { isAscii, writeAscii } from './ascii.ts';
+import {
+  civil,
+  parseCivil,
+  postgresEpochSeconds,
+  readDigits,
+  writeDate,
+  writeEra,
+  writeTime,
+} from './calendar.ts';
+import type { ClickHouseType } from './clickhouse-type.ts';
+import { InvalidValue, type OnInvalid } from './codec.ts';
+import { powersOfTen } from './decimal.ts';
+import { readInt32, readUint32, writeInt32, writeInt64, writeProduct } from './int64.ts';
+import {
+  type Encoders,
+  notA,
+  shown,
+  shownBinary,
+  type ValueType,
+  type ValueTypes,
+  type WriteText,
+} from './value-type.ts';
+
+/**
+ * timestamp_send, timestamptz_send: Int64 microseconds since 2000-01-01 (UTC), its extremes for ±infinity. A timestamp
+ * without time zone is taken as UTC.
+ */
+export const timestamps: ValueTypes = {
+  timestamp: () => timestampType('timestamp', ''),
+  timestamptz: () => timestampType('timestamptz', '+00'),
+};
+
+function timestampType(name: string, zone: string): ValueType {
+  const writeText = timestampText(zone);
+  return {
+    defaultType: () => "DateTime64(6, 'UTC')",
+    writeText,
+    encoders(type, onInvalid) {
+      const target = timestampTarget(type);
+      return target && timestampEncoders(name, target, writeText, onInvalid);
+    },
+    limits(type) {
+      const target = timestampTarget(type);
+      return (
+        target && {
+          min: `'${instantText(target.minSeconds, target.minMicros, zone)}'`,
+          max: `'${instantText(target.maxSeconds, target.maxMicros, zone)}'`,
+          ...(target.precision < 6 ? { scale: target.precision } : {}),
+          rejectsNaN: false,
+          rejectsInfinity: true,
+        }
+      );
+    },
+  };
+}
+
+/** Seconds since 1970 and what follows them that a ClickHouse type holds. */
+interface TimestampTarget {
+  name: string;
+  /** Digits of the fraction of a second. */
+  precision: number;
+  minSeconds: number;
+  minMicros: number;
+  maxSeconds: number;
+  maxMicros: number;
+}
+
+const year1 = -62135596800;
+const year10000 = 253402300800;
+
+/** DateTime64 holds the years 1 to 9999, less where ticks since 1970 pass Int64 (precision 9: 1677 to 2262). */
+function timestampTarget({ name, args }: ClickHouseType): TimestampTarget | undefined {
+  if (name === 'DateTime')
+    return { name, precision: 0, minSeconds: 0, minMicros: 0, maxSeconds: 2 ** 32 - 1, maxMicros: 0 };
+  if (name !== 'DateTime64') return undefined;
+  const precision = Number(args[0]);
+  const ticks = Math.min(precision, 6);
+  const lastMicros = 1e6 - 10 ** (6 - ticks);
+  if (precision < 9)
+    return {
+      name: `${name}(${precision})`,
+      precision,
+      minSeconds: year1,
+      minMicros: 0,
+      maxSeconds: Math.min(year10000 - 1, Math.floor(2 ** 63 / 10 ** precision) - 1),
+      maxMicros: lastMicros,
+    };
+  return {
+    name: `${name}(9)`,
+    precision,
+    minSeconds: -9223372036,
+    minMicros: 0,
+    maxSeconds: 9223372035,
+    maxMicros: lastMicros,
+  };
+}
+
+/** Seconds since 1970 and microseconds of one value; reused, so that no object is made for a value. */
+const instant = { seconds: 0, micros: 0 };
+
+function timestampEncoders(
+  name: string,
+  target: TimestampTarget,
+  writeText: WriteText,
+  onInvalid: OnInvalid,
+): Encoders {
+  const { precision, minSeconds, maxSeconds } = target;
+  const ticksPerSecond = 10 ** precision;
+  const microsPerTick = precision < 6 ? powersOfTen[6 - precision]! : 1;
+  const ticksPerMicro = precision > 6 ? powersOfTen[precision - 6]! : 1;
+
+  const write = (seconds: number, micros: number, out: ByteWriter): boolean => {
+    if (!(seconds >= minSeconds && seconds <= maxSeconds) || micros % microsPerTick !== 0) return false;
+    if (target.name === 'DateTime') writeInt32(out, seconds);
+    else writeProduct(out, seconds, ticksPerSecond, (micros / microsPerTick) * ticksPerMicro);
+    return true;
+  };
+
+  const settle = (seconds: number, value: string, out: ByteWriter): void => {
+    const within = seconds >= minSeconds && seconds <= maxSeconds;
+    if (within)
+      throw new InvalidValue(
+        `${name} ${value} has more than the ${precision} digits of a second that ${target.name} holds`,
+      );
+    const min = instantText(minSeconds, target.minMicros, '');
+    const max = instantText(maxSeconds, target.maxMicros, '');
+    if (onInvalid !== 'clamp')
+      throw new InvalidValue(`${name} ${value} is outside ${target.name} (${min} to ${max})`);
+    if (seconds < minSeconds) write(minSeconds, target.minMicros, out);
+    else write(maxSeconds, target.maxMicros, out);
+  };
+
+  const text: Encoders['text'] = (src, start, end, out) => {
+    parseTimestamp(name, src, start, end);
+    const { seconds, micros } = instant;
+    if (!write(seconds, micros, out)) settle(seconds, shown(src, start, end), out);
+  };
+  const fromAny: Encoders['text'] = (src, start, end, out) => {
+    readInstant(src, start);
+    const { seconds, micros } = instant;
+    if (!write(seconds, micros, out)) settle(seconds, shownBinary(writeText, src, start, end), out);
+  };
+  if (precision !== 6) return { text, binary: fromAny };
+  return {
+    text,
+    binary(src, start, end, out) {
+      const hi = readInt32(src, start);
+      // Well inside the years 1 to 9999: only the epoch changes.
+      if (hi < minHi || hi > maxHi) {
+        fromAny(src, start, end, out);
+        return;
+      }
+      const lo = readUint32(src, start + 4) + epochMicrosLo;
+      writeInt64(out, hi + epochMicrosHi + (lo > 0xffffffff ? 1 : 0), lo);
+    },
+  };
+}
+
+/** 946,684,800,000,000 µs between the epochs. */
+const epochMicros = postgresEpochSeconds * 1e6;
+const epochMicrosHi = Math.floor(epochMicros / 4294967296);
+const epochMicrosLo = epochMicros % 4294967296;
+const minHi = Math.ceil((year1 * 1e6 - epochMicros) / 4294967296);
+const maxHi = Math.floor((year10000 * 1e6 - epochMicros) / 4294967296) - 1;
+
+/** Fills `instant` from microseconds since 2000. */
+function readInstant(src: Buffer, start: number): void {
+  const hi = readInt32(src, start);
+  const lo = readUint32(src, start + 4);
+  if (hi === 0x7fffffff && lo === 0xffffffff) instant.seconds = Number.POSITIVE_INFINITY;
+  else if (hi === -0x80000000 && lo === 0) instant.seconds = Number.NEGATIVE_INFINITY;
+  else {
+    const hiQuotient = Math.floor(hi / 1e6);
+    const rest = (hi - hiQuotient * 1e6) * 4294967296 + lo;
+    const restQuotient = Math.floor(rest / 1e6);
+    instant.seconds = hiQuotient * 4294967296 + restQuotient + postgresEpochSeconds;
+    instant.micros = rest - restQuotient * 1e6;
+    return;
+  }
+  instant.micros = 0;
+}
+
+/** Fills `instant` from `YYYY-MM-DD HH:MM:SS[.ffffff][+HH[:MM[:SS]]][ BC]`. */
+function parseTimestamp(name: string, src: Buffer, start: number, end: number): void {
+  if (!parseCivil(src, start, end)) {
+    instant.micros = 0;
+    if (isAscii(src, start, end, 'infinity')) instant.seconds = Number.POSITIVE_INFINITY;
+    else if (isAscii(src, start, end, '-infinity')) instant.seconds = Number.NEGATIVE_INFINITY;
+    else throw notA(name, src, start, end);
+    return;
+  }
+  const clock = civil.end + 1;
+  const seconds =
+    readDigits(src, clock, 2) * 3600 + readDigits(src, clock + 3, 2) * 60 + readDigits(src, clock + 6, 2);
+  let pos = clock + 8;
+  let micros = 0;
+  if (src[pos] === 46 && pos < end) {
+    let unit = 1e6;
+    for (pos++; pos < end && src[pos]! >= 48 && src[pos]! <= 57; pos++) {
+      unit /= 10;
+      micros += (src[pos]! - 48) * unit;
+    }
+  }
+  let offset = 0;
+  if (pos < end && src[pos] !== 32) {
+    const east = src[pos] === 43;
+    offset = readDigits(src, pos + 1, 2) * 3600;
+    pos += 3;
+    for (let unit = 60; unit > 0 && pos < end && src[pos] === 58; unit = unit === 60 ? 1 : 0) {
+      offset += readDigits(src, pos + 1, 2) * unit;
+      pos += 3;
+    }
+    if (east) offset = -offset;
+  }
+  instant.seconds = civil.days * 86400 + seconds + offset;
+  instant.micros = micros;
+  if (clock + 8 > end || Number.isNaN(instant.seconds)) throw notA(name, src, start, end);
+}
+
+function timestampText(zone: string): WriteText {
+  return (src, start, _end, out) => {
+    readInstant(src, start);
+    const { seconds, micros } = instant;
+    if (seconds === Number.POSITIVE_INFINITY) writeAscii(out, 'infinity');
+    else if (seconds === Number.NEGATIVE_INFINITY) writeAscii(out, '-infinity');
+    else writeInstant(out, seconds, micros, zone);
+  };
+}
+
+function writeInstant(out: ByteWriter, seconds: number, micros: number, zone: string): void {
+  const days = Math.floor(seconds / 86400);
+  const beforeChrist = writeDate(out, days);
+  out.writeByte(32);
+  writeTime(out, seconds - days * 86400, micros);
+  writeAscii(out, zone);
+  writeEra(out, beforeChrist);
+}
+
+function instantText(seconds: number, micros: number, zone: string): string {
+  const out = new ByteWriter(32);
+  writeInstant(out, seconds, micros, zone);
+  return out.written().toString('latin1');
+}
