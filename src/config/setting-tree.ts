@@ -40,6 +40,19 @@ function* walk(type: z.ZodType, path: string): Generator<SettingLeaf> {
   for (const [key, child] of Object.entries(def.shape ?? {})) yield* walk(child, below(key));
 }
 
+export function isList(leaf: SettingLeaf): boolean {
+  return unwrap(leaf.type).type === 'array';
+}
+
+/** The default as one would write it, or in words; empty when there is none. */
+export function defaultText({ info, type }: SettingLeaf): string {
+  if (info.fallback) return info.fallback;
+  const { data } = type.safeParse(undefined);
+  if (data === undefined) return '';
+  const text = Array.isArray(data) ? data.join(', ') : typeof data === 'object' ? '' : String(data);
+  return text === '' ? '' : `\`${text}\``;
+}
+
 /** The schema's setting for a path of a value, list indices and names in maps included; undefined for a section. */
 export function leafAt(path: readonly PropertyKey[]): { leaf: SettingLeaf; depth: number } | undefined {
   const names = path.map(String);
