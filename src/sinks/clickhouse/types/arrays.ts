@@ -2,7 +2,8 @@ import { ByteWriter } from '../../../core/byte-writer.ts';
 import { isAscii, writeAscii } from './ascii.ts';
 import { fullType, isNullableType } from './clickhouse-type.ts';
 import { type Encode, InvalidValue } from './codec.ts';
-import { readInt32, writeInt64Text } from './int64.ts';
+import { readInt32, writeIntegerText } from './int64.ts';
+import { closingQuote, Quoting, writeUnescaped } from './quoting.ts';
 import {
   chooseElementEncoders,
   closeLength,
@@ -21,7 +22,7 @@ import {
  * (-1: NULL), bytes.
  */
 export function arrayType(element: ValueType, delimiter: ',' | ';'): ValueType {
-  const writeText = element.writeText && arrayText(element.writeText, delimiter.charCodeAt(0));
+  const writeText = element.writeText && arrayText(element.writeText, delimiter);
   return {
     defaultType(capabilities) {
       const type = element.defaultType(capabilities);
@@ -101,20 +102,12 @@ function fromText(element: ElementEncoders, delimiter: number): Encode {
       if (src[pos] === 123) throw notOneDimension(src, start, end);
       if (src[pos] === 34) {
         const from = pos + 1;
-        let escapes = 0;
-        for (pos = from; src[pos] !== 34 && pos < end; pos++)
-          if (src[pos] === 92) {
-            escapes++;
-            pos++;
-          }
+        pos = closingQuote(src, from, end);
         if (pos >= end) throw notA('array', src, start, end);
         if (element.nullable) out.writeByte(0);
-        if (escapes === 0) element.text(src, from, pos, out);
-        else {
-          unescaped.pos = 0;
-          writeUnescaped(src, from, pos, unescaped);
-          element.text(unescaped.buf, 0, unescaped.pos, out);
-        }
+        unescaped.pos = 0;
+        writeUnescaped(src, from, pos, unescaped);
+        element.text(unescaped.buf, 0, unescaped.pos, out);
         pos++;
       } else {
         const from = pos;
@@ -130,15 +123,10 @@ function fromText(element: ElementEncoders, delimiter: number): Encode {
   };
 }
 
-function writeUnescaped(src: Buffer, start: number, end: number, out: ByteWriter): void {
-  for (let i = start; i < end; i++) {
-    if (src[i] === 92) i++;
-    out.writeByte(src[i]!);
-  }
-}
-
 /** array_out: elements are quoted when they are empty, `NULL`, or have spaces, quotes, braces or delimiters. */
-function arrayText(writeElement: WriteText, delimiter: number): WriteText {
+function arrayText(writeElement: WriteText, delimiter: ',' | ';'): WriteText {
+  const quoting = new Quoting(`{}${delimiter}`, false);
+  const delimiterByte = delimiter.charCodeAt(0);
   return (src, start, _end, out) => {
     const dimensions = readInt32(src, start);
     if (dimensions === 0) {
@@ -156,7 +144,7 @@ function arrayText(writeElement: WriteText, delimiter: number): WriteText {
     const writeDimension = (depth: number): void => {
       out.writeByte(123);
       for (let i = 0; i < lengths[depth]!; i++) {
-        if (i > 0) out.writeByte(delimiter);
+        if (i > 0) out.writeByte(delimiterByte);
         if (depth + 1 < dimensions) writeDimension(depth + 1);
         else {
           const length = readInt32(src, pos);
@@ -165,7 +153,8 @@ function arrayText(writeElement: WriteText, delimiter: number): WriteText {
           else {
             const at = out.pos;
             writeElement(src, pos, pos + length, out);
-            quoteWhereNeeded(out, at, delimiter);
+            if (isNullWord(out.buf, at, out.pos)) quoting.quote(out, at);
+            else quoting.quoteWhereNeeded(out, at);
             pos += length;
           }
         }
@@ -181,36 +170,12 @@ function writeBounds(out: ByteWriter, lengths: readonly number[], bounds: readon
     const lower = bounds[i]!;
     const upper = lower + length - 1;
     out.writeByte(91);
-    writeInt64Text(out, lower < 0 ? -1 : 0, lower);
+    writeIntegerText(out, lower);
     out.writeByte(58);
-    writeInt64Text(out, upper < 0 ? -1 : 0, upper);
+    writeIntegerText(out, upper);
     out.writeByte(93);
   });
   out.writeByte(61);
-}
-
-function quoteWhereNeeded(out: ByteWriter, at: number, delimiter: number): void {
-  const { pos } = out;
-  let escapes = 0;
-  let quote = pos === at || isNullWord(out.buf, at, pos);
-  for (let i = at; i < pos; i++) {
-    const byte = out.buf[i]!;
-    if (byte === 34 || byte === 92) escapes++;
-    else if (byte === 123 || byte === 125 || byte === delimiter || byte === 32 || (byte >= 9 && byte <= 13))
-      quote = true;
-  }
-  if (!quote && escapes === 0) return;
-  const grown = escapes + 2;
-  out.reserve(grown);
-  const { buf } = out;
-  let to = (out.pos = pos + grown);
-  buf[--to] = 34;
-  for (let i = pos - 1; i >= at; i--) {
-    const byte = buf[i]!;
-    buf[--to] = byte;
-    if (byte === 34 || byte === 92) buf[--to] = 92;
-  }
-  buf[--to] = 34;
 }
 
 function isNullWord(buf: Buffer, start: number, end: number): boolean {

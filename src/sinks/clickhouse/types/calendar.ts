@@ -97,3 +97,25 @@ export function parseCivil(src: Buffer, start: number, end: number): boolean {
   civil.end = dash + 6;
   return true;
 }
+
+/** What `parseClock` read; reused as well. */
+export const clock = { seconds: 0, micros: 0, end: 0 };
+
+/** Parses the `HH:MM:SS[.ffffff]` at `start`. False when it is none. */
+export function parseClock(src: Buffer, start: number, end: number): boolean {
+  let pos = start + 8;
+  clock.seconds =
+    readDigits(src, start, 2) * 3600 + readDigits(src, start + 3, 2) * 60 + readDigits(src, start + 6, 2);
+  if (pos > end || Number.isNaN(clock.seconds)) return false;
+  let micros = 0;
+  if (src[pos] === 46 && pos < end) {
+    let unit = 1e6;
+    for (pos++; pos < end && src[pos]! >= 48 && src[pos]! <= 57; pos++) {
+      unit /= 10;
+      micros += (src[pos]! - 48) * unit;
+    }
+  }
+  clock.micros = micros;
+  clock.end = pos;
+  return true;
+}

@@ -66,19 +66,27 @@ export function writeSign(out: ByteWriter, negative: boolean, bytes: number): vo
   out.pos += bytes;
 }
 
+/** What `splitMillions` found; reused, so that no object is made for a value. */
+export const split = { millions: 0, rest: 0 };
+
+/** Splits `hi * 2^32 + lo` into `millions * 10^6 + rest`, 0 ≤ rest < 10^6. `hi` may be signed or not, `lo` is not. */
+export function splitMillions(hi: number, lo: number): void {
+  const quotient = Math.floor(hi / 1e6);
+  const rest = (hi - quotient * 1e6) * 4294967296 + lo;
+  const restQuotient = Math.floor(rest / 1e6);
+  split.millions = quotient * 4294967296 + restQuotient;
+  split.rest = rest - restQuotient * 1e6;
+}
+
 /** Appends the decimal text of an unsigned 64-bit integer. */
 export function writeUint64Text(out: ByteWriter, hi: number, lo: number): void {
-  const upper = hi >>> 0;
-  const lower = lo >>> 0;
-  if (upper < 2 ** 20) {
-    writeDecimal(out, upper * 4294967296 + lower);
+  if (hi >>> 0 < 2 ** 20) {
+    writeDecimal(out, (hi >>> 0) * 4294967296 + (lo >>> 0));
     return;
   }
-  const upperQuotient = Math.floor(upper / 1e6);
-  const rest = (upper - upperQuotient * 1e6) * 4294967296 + lower;
-  const restQuotient = Math.floor(rest / 1e6);
-  writeDecimal(out, upperQuotient * 4294967296 + restQuotient);
-  writeDecimal(out, rest - restQuotient * 1e6, 6);
+  splitMillions(hi >>> 0, lo >>> 0);
+  writeDecimal(out, split.millions);
+  writeDecimal(out, split.rest, 6);
 }
 
 /** Appends the decimal text of a signed 64-bit integer. */
@@ -90,4 +98,10 @@ export function writeInt64Text(out: ByteWriter, hi: number, lo: number): void {
   out.writeByte(45);
   const negatedLo = -lo >>> 0;
   writeUint64Text(out, ~hi + (negatedLo === 0 ? 1 : 0), negatedLo);
+}
+
+/** Appends the decimal text of an integer, |value| < 2^53. */
+export function writeIntegerText(out: ByteWriter, value: number): void {
+  if (value < 0) out.writeByte(45);
+  writeDecimal(out, Math.abs(value));
 }

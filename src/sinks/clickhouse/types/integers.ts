@@ -9,6 +9,7 @@ import {
   writeInt64,
   writeInt64Text,
   writeInteger,
+  writeIntegerText,
   writeProduct,
   writeSign,
   writeUint64Text,
@@ -52,17 +53,13 @@ function targetSize(name: string, size: number, signed: boolean): number | undef
 }
 
 function integerText(size: number, signed: boolean): WriteText {
-  if (size === 2) return (src, start, _end, out) => writeSmallText(out, readInt16(src, start));
+  if (size === 2) return (src, start, _end, out) => writeIntegerText(out, readInt16(src, start));
   if (size === 4)
     return signed
-      ? (src, start, _end, out) => writeSmallText(out, readInt32(src, start))
-      : (src, start, _end, out) => writeUint64Text(out, 0, readInt32(src, start));
+      ? (src, start, _end, out) => writeIntegerText(out, readInt32(src, start))
+      : (src, start, _end, out) => writeIntegerText(out, readUint32(src, start));
   const write = signed ? writeInt64Text : writeUint64Text;
   return (src, start, _end, out) => write(out, readInt32(src, start), readInt32(src, start + 4));
-}
-
-function writeSmallText(out: ByteWriter, value: number): void {
-  writeInt64Text(out, value < 0 ? -1 : 0, value);
 }
 
 function integerFromBinary(size: number, signed: boolean, into: number): Encode {

@@ -1,16 +1,23 @@
 import { CdcError } from '../../../core/errors.ts';
 import type { Column, PgType } from '../../../core/relation.ts';
 import { arrayType } from './arrays.ts';
+import { bits } from './bits.ts';
 import { bools } from './bool.ts';
 import { byteas } from './bytea.ts';
 import { isNullableType, layoutOf, parseType, splitNullable } from './clickhouse-type.ts';
 import type { Codec, OnInvalid } from './codec.ts';
 import { dates } from './date.ts';
 import { floats } from './floats.ts';
+import { hstores } from './hstore.ts';
 import { integers } from './integers.ts';
 import { jsons } from './json.ts';
+import { moneys } from './money.ts';
+import { networks } from './network.ts';
 import { numerics } from './numeric.ts';
+import { multirangeType, rangeType } from './ranges.ts';
+import { systemTypes } from './system.ts';
 import { enumText, extensionTexts, textOnly, texts } from './text.ts';
+import { times } from './time.ts';
 import { timestamps } from './timestamp.ts';
 import { uuids } from './uuid.ts';
 import {
@@ -20,6 +27,7 @@ import {
   type ValueType,
   type ValueTypes,
 } from './value-type.ts';
+import { vectors } from './vector.ts';
 
 export { fullType, splitNullable } from './clickhouse-type.ts';
 export type { Limits, ServerCapabilities } from './value-type.ts';
@@ -36,10 +44,15 @@ const builtIn: ValueTypes = {
   ...jsons,
   ...dates,
   ...timestamps,
+  ...times,
+  ...moneys,
+  ...networks,
+  ...bits,
+  ...systemTypes,
 };
 
 /** Types of extensions, in any schema. */
-const extensions: ValueTypes = { ...extensionTexts };
+const extensions: ValueTypes = { ...extensionTexts, ...hstores, ...vectors };
 
 /** OIDs from here on are users'. */
 const firstUserOid = 16384;
@@ -55,6 +68,10 @@ function valueType(type: PgType, typmod: number): ValueType {
       return inner ? valueType(inner, type.innerTypmod ?? -1) : textOnly;
     case 'array':
       return inner ? arrayType(valueType(inner, typmod), inner.name === 'box' ? ';' : ',') : textOnly;
+    case 'range':
+      return inner ? rangeType(valueType(inner, -1)) : textOnly;
+    case 'multirange':
+      return inner ? multirangeType(valueType(inner, -1)) : textOnly;
     case 'base':
       return type.oid >= firstUserOid && Object.hasOwn(extensions, type.name)
         ? extensions[type.name]!(typmod)

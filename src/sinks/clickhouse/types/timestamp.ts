@@ -2,7 +2,9 @@ import { ByteWriter } from '../../../core/byte-writer.ts';
 import { isAscii, writeAscii } from './ascii.ts';
 import {
   civil,
+  clock,
   parseCivil,
+  parseClock,
   postgresEpochSeconds,
   readDigits,
   writeDate,
@@ -12,7 +14,15 @@ import {
 import type { ClickHouseType } from './clickhouse-type.ts';
 import { InvalidValue, type OnInvalid } from './codec.ts';
 import { powersOfTen } from './decimal.ts';
-import { readInt32, readUint32, writeInt32, writeInt64, writeProduct } from './int64.ts';
+import {
+  readInt32,
+  readUint32,
+  split,
+  splitMillions,
+  writeInt32,
+  writeInt64,
+  writeProduct,
+} from './int64.ts';
 import {
   type Encoders,
   notA,
@@ -172,11 +182,9 @@ function readInstant(src: Buffer, start: number): void {
   if (hi === 0x7fffffff && lo === 0xffffffff) instant.seconds = Number.POSITIVE_INFINITY;
   else if (hi === -0x80000000 && lo === 0) instant.seconds = Number.NEGATIVE_INFINITY;
   else {
-    const hiQuotient = Math.floor(hi / 1e6);
-    const rest = (hi - hiQuotient * 1e6) * 4294967296 + lo;
-    const restQuotient = Math.floor(rest / 1e6);
-    instant.seconds = hiQuotient * 4294967296 + restQuotient + postgresEpochSeconds;
-    instant.micros = rest - restQuotient * 1e6;
+    splitMillions(hi, lo);
+    instant.seconds = split.millions + postgresEpochSeconds;
+    instant.micros = split.rest;
     return;
   }
   instant.micros = 0;
@@ -191,18 +199,8 @@ function parseTimestamp(name: string, src: Buffer, start: number, end: number): 
     else throw notA(name, src, start, end);
     return;
   }
-  const clock = civil.end + 1;
-  const seconds =
-    readDigits(src, clock, 2) * 3600 + readDigits(src, clock + 3, 2) * 60 + readDigits(src, clock + 6, 2);
-  let pos = clock + 8;
-  let micros = 0;
-  if (src[pos] === 46 && pos < end) {
-    let unit = 1e6;
-    for (pos++; pos < end && src[pos]! >= 48 && src[pos]! <= 57; pos++) {
-      unit /= 10;
-      micros += (src[pos]! - 48) * unit;
-    }
-  }
+  if (!parseClock(src, civil.end + 1, end)) throw notA(name, src, start, end);
+  let pos = clock.end;
   let offset = 0;
   if (pos < end && src[pos] !== 32) {
     const east = src[pos] === 43;
@@ -214,9 +212,9 @@ function parseTimestamp(name: string, src: Buffer, start: number, end: number): 
     }
     if (east) offset = -offset;
   }
-  instant.seconds = civil.days * 86400 + seconds + offset;
-  instant.micros = micros;
-  if (clock + 8 > end || Number.isNaN(instant.seconds)) throw notA(name, src, start, end);
+  instant.seconds = civil.days * 86400 + clock.seconds + offset;
+  instant.micros = clock.micros;
+  if (Number.isNaN(instant.seconds)) throw notA(name, src, start, end);
 }
 
 function timestampText(zone: string): WriteText {
