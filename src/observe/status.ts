@@ -53,6 +53,8 @@ export interface StatusSnapshot {
   safeWalBytes?: number | null;
   /** Age of the oldest committed change that is not yet queryable; 0 when there is none. */
   freshnessMs: number;
+  /** Freshness above which something is amiss (`freshnessObjectiveMs`). */
+  freshnessObjectiveMs?: number;
   /** Of the transactions of the last minute; absent when there were none. */
   commitToQueryableMs: { p50?: number; p99?: number };
   rowsPerSecond: number;

@@ -1,0 +1,118 @@
+import type { StatusSnapshot, TableStatus } from './status.ts';
+
+/** The text of the `status` command: several lines, the last one without a line break. */
+export function formatStatus(status: StatusSnapshot): string {
+  const lines = [
+    `pipeline    ${status.pipeline} (${status.mode}), ${status.phase}, since ${status.startedAt}`,
+    `freshness   ${formatMs(status.freshnessMs)}${isLate(status) ? `, above the objective of ${formatMs(status.freshnessObjectiveMs!)}` : ''}`,
+    `latency     ${formatLatency(status)} from commit to queryable, last minute`,
+    `rows        ${formatCount(status.rowsTotal)}, ${formatCount(status.rowsPerSecond)} per second`,
+  ];
+  if (status.position !== undefined) {
+    const lag =
+      status.lagBytes === undefined
+        ? ''
+        : `, ${formatBytes(status.lagBytes)} behind ${status.sourcePosition ?? 'the source'}`;
+    lines.push(`position    ${status.position}${lag}; checkpoint ${status.checkpoint ?? 'none yet'}`);
+  }
+  if (status.retainedWalBytes !== undefined) {
+    const safe =
+      status.safeWalBytes == null
+        ? 'without limit'
+        : `${formatBytes(status.safeWalBytes)} more until the slot is lost`;
+    lines.push(`slot        keeps ${formatBytes(status.retainedWalBytes)} of WAL, ${safe}`);
+  }
+  if (status.deadLetters > 0)
+    lines.push(`set aside   ${formatCount(status.deadLetters)} rows in wal_cdc.dead_letters`);
+  if (status.problem)
+    lines.push(
+      '',
+      `problem     ${status.problem.message} (${status.problem.code}, since ${status.problem.since})`,
+      `            ${status.problem.hint}`,
+    );
+  if (status.tables.length > 0) lines.push('', ...formatTables(status.tables));
+  return lines.join('\n');
+}
+
+/** One short line that is printed again and again. */
+export function formatLiveLine(status: StatusSnapshot): string {
+  const parts = [
+    status.phase,
+    `${formatCount(status.rowsPerSecond)} rows/s`,
+    `freshness ${formatMs(status.freshnessMs)}`,
+    `commit to queryable ${formatLatency(status)}`,
+  ];
+  if (status.lagBytes !== undefined) parts.push(`lag ${formatBytes(status.lagBytes)}`);
+  parts.push(`${formatCount(status.rowsTotal)} rows`);
+  const stopped = status.tables.filter(table => table.state === 'stopped').length;
+  if (stopped > 0) parts.push(`${stopped} of ${status.tables.length} tables stopped`);
+  if (status.problem) parts.push(status.problem.code);
+  return parts.join(' | ');
+}
+
+function formatTables(tables: readonly TableStatus[]): string[] {
+  const cells = tables.map(table => [table.name, table.target, formatState(table), formatCount(table.rows)]);
+  const header = ['TABLE', 'CLICKHOUSE', 'STATE', 'ROWS'];
+  const widths = header.map((title, i) => Math.max(title.length, ...cells.map(row => row[i]!.length)));
+  const line = (row: string[]) =>
+    row
+      .map((cell, i) => (i === row.length - 1 ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .join('  ');
+  return [
+    line(header),
+    ...tables.flatMap((table, i) => [line(cells[i]!), ...(table.reason ? formatReason(table) : [])]),
+  ];
+}
+
+function formatReason({ reason, since, skippedChanges }: TableStatus): string[] {
+  const skipped = skippedChanges ? `, ${formatCount(skippedChanges)} changes left out` : '';
+  return [
+    `  ${reason!.message} (${reason!.code}${since ? `, at ${since}` : ''}${skipped})`,
+    `  ${reason!.hint}`,
+  ];
+}
+
+function formatState(table: TableStatus): string {
+  if (table.state !== 'copying') return table.state;
+  const percent = table.copyPercent === undefined ? '' : ` ${Math.floor(table.copyPercent)}%`;
+  const remaining =
+    table.copyRemainingSeconds === undefined ? '' : `, ${formatSeconds(table.copyRemainingSeconds)} left`;
+  return `copying${percent}${remaining}`;
+}
+
+function formatLatency({ commitToQueryableMs: { p50, p99 } }: StatusSnapshot): string {
+  return p50 === undefined || p99 === undefined ? 'no commits' : `p50 ${formatMs(p50)}, p99 ${formatMs(p99)}`;
+}
+
+function isLate(status: StatusSnapshot): boolean {
+  return status.freshnessObjectiveMs !== undefined && status.freshnessMs > status.freshnessObjectiveMs;
+}
+
+export function formatMs(ms: number): string {
+  if (ms < 10) return `${Number(ms.toFixed(1))} ms`;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${Number((ms / 1000).toFixed(1))} s`;
+  return formatSeconds(ms / 1000);
+}
+
+export function formatSeconds(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  let scaled = bytes;
+  while (scaled >= 1024 && unit < units.length - 1) {
+    scaled /= 1024;
+    unit++;
+  }
+  return `${unit > 0 && scaled < 10 ? Number(scaled.toFixed(1)) : Math.round(scaled)} ${units[unit]}`;
+}
+
+export function formatCount(count: number): string {
+  return Math.round(count).toLocaleString('en');
+}
