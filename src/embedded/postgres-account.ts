@@ -99,21 +99,21 @@ function capabilityPrefix(account: Account, capability: string): string[] {
   return ['setpriv', ...ids, '--inh-caps', `+${capability}`, '--ambient-caps', `+${capability}`, '--'];
 }
 
+/** The outermost folder on the way to `paths` that a program run like this may not enter; the root when none can be run. */
 function firstUnreachable(
   prefix: readonly string[],
   account: Account | undefined,
   paths: readonly string[],
 ): string | undefined {
-  const folders = [...new Set(paths.flatMap(ancestors))];
   const script = 'for p; do test -x "$p" || { printf "%s" "$p"; exit 0; }; done';
-  const [command, ...args] = [...prefix, '/bin/sh', '-c', script, 'sh', ...folders];
+  const [command, ...args] = [...prefix, '/bin/sh', '-c', script, 'sh', ...new Set(paths.flatMap(ancestors))];
   const probe = spawnSync(command, args, {
     cwd: '/',
     uid: account?.uid,
     gid: account?.gid,
     encoding: 'utf8',
   });
-  if (probe.status !== 0) return folders[0];
+  if (probe.status !== 0) return '/';
   return probe.stdout === '' ? undefined : probe.stdout;
 }
 

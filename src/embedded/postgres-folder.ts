@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CdcError } from '../core/errors.ts';
 
@@ -17,6 +17,9 @@ export interface FolderClaim {
   setPostmaster(pid: number): void;
   release(): void;
 }
+
+/** Of the temporary folders that hold a server's unix socket. */
+export const socketDirPrefix = 'wal-cdc-pg-';
 
 const orphanFastShutdownMs = 10_000;
 const orphanEndMs = 30_000;
@@ -52,36 +55,40 @@ export async function claimFolder(dir: string, dataDir: string): Promise<FolderC
   };
 }
 
-/** First line of `postmaster.pid`, whether that process lives or not. */
-export function readPostmasterPid(dataDir: string): number | undefined {
-  const text = readText(join(dataDir, 'postmaster.pid'));
-  return text === undefined ? undefined : Number.parseInt(text, 10);
+/** Whether the server wrote that it accepts connections. */
+export function isPostmasterReady(dataDir: string, pid: number): boolean {
+  const written = readPostmasterFile(dataDir);
+  return written?.pid === pid && written.status === 'ready';
 }
 
-/** Whether the server wrote that it accepts connections: line 8 (LOCK_FILE_LINE_PM_STATUS in miscadmin.h). */
-export function isPostmasterReady(dataDir: string, pid: number): boolean {
-  const lines = readText(join(dataDir, 'postmaster.pid'))?.split('\n') ?? [];
-  return Number(lines[0]) === pid && lines[7]?.trim() === 'ready';
+/** `postmaster.pid`, lines 1, 5 and 8 (LOCK_FILE_LINE_… in PostgreSQL's pidfile.h); the file may outlive the process. */
+function readPostmasterFile(dataDir: string): { pid: number; socketDir: string; status: string } | undefined {
+  const lines = readText(join(dataDir, 'postmaster.pid'))?.split('\n');
+  return lines && { pid: Number(lines[0]), socketDir: lines[4] ?? '', status: lines[7]?.trim() ?? '' };
 }
 
 async function endOrphan(dir: string, dataDir: string, orphan: number | undefined): Promise<void> {
-  const postmaster = readPostmasterPid(dataDir);
-  if (postmaster === undefined) return;
-  if (serverProcesses(dataDir, postmaster).includes(postmaster)) {
-    if (postmaster !== orphan) throw taken(dir, postmaster);
-    signal(postmaster, 'SIGINT');
+  const written = readPostmasterFile(dataDir);
+  if (written === undefined) return;
+  const { pid, socketDir } = written;
+  if (serverProcesses(dataDir, pid).includes(pid)) {
+    if (pid !== orphan) throw taken(dir, pid);
+    signal(pid, 'SIGINT');
   }
   const startedAt = performance.now();
-  let forced = false;
-  while (serverProcesses(dataDir, postmaster).length > 0) {
+  let isForced = false;
+  for (;;) {
+    const [left] = serverProcesses(dataDir, pid);
+    if (left === undefined) break;
     const waitedMs = performance.now() - startedAt;
-    if (waitedMs > orphanEndMs) throw taken(dir, serverProcesses(dataDir, postmaster)[0]);
-    if (waitedMs > orphanFastShutdownMs && !forced) {
-      forced = true;
-      signal(postmaster, 'SIGQUIT');
+    if (waitedMs > orphanEndMs) throw taken(dir, left);
+    if (waitedMs > orphanFastShutdownMs && !isForced) {
+      isForced = true;
+      signal(pid, 'SIGQUIT');
     }
     await delay(20);
   }
+  if (basename(socketDir).startsWith(socketDirPrefix)) rmSync(socketDir, { recursive: true, force: true });
   // PostgreSQL would refuse to start if its pid belongs to some other process by now, as in a restarted container.
   // Where backends cannot be listed, PostgreSQL's own check of its shared memory has to stay.
   if (process.platform === 'linux') rmSync(join(dataDir, 'postmaster.pid'), { force: true });
@@ -118,10 +125,14 @@ function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   }
 }
 
-/** Field 22 of /proc/PID/stat, counted after the command name, which may hold anything but `)` at its end. */
+/**
+ * Field 22 of /proc/PID/stat, counted after the command name, which may hold anything but `)` at its end. Undefined for a
+ * process that has ended and only waits for its parent to take note.
+ */
 function startOf(pid: number): string | undefined {
   const text = readText(`/proc/${pid}/stat`);
-  return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+  const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ');
+  return fields?.[0] === 'Z' ? undefined : fields?.[19];
 }
 
 function readOwner(file: string): Owner | undefined {
