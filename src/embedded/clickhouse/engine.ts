@@ -1,0 +1,140 @@
+import { type StdioOptions, spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { buildServerXml, buildUsersXml } from './engine-config.ts';
+
+export interface ClickHouseExit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+export interface EngineOptions {
+  /** libchdb.so */
+  libraryPath: string;
+  dataDir: string;
+  /** Of 127.0.0.1. */
+  port: number;
+  user: string;
+  password: string;
+  logger?: (line: string) => void;
+}
+
+/** The engine's process, whether it answers queries yet or not. */
+export interface Engine {
+  pid: number;
+  exited: Promise<ClickHouseExit>;
+  /** Resolves with false when the process ended instead, or was ended after two minutes. */
+  becomesReady(): Promise<boolean>;
+  /** The last lines that it wrote. */
+  lastMessages(): string;
+  /** SIGKILL. */
+  kill(): void;
+}
+
+const startTimeoutMs = 120_000;
+const program = fileURLToPath(new URL('engine-process.ts', import.meta.url));
+
+/** The last one never ends: the engine lives while it runs. */
+const statements = [
+  'CREATE DATABASE IF NOT EXISTS default',
+  'SYSTEM START LISTEN HTTP',
+  'SELECT sleepEachRow(1) FROM system.numbers SETTINGS max_block_size = 1, max_threads = 1 FORMAT Null',
+];
+
+export function startEngine(options: EngineOptions): Engine {
+  const { libraryPath, dataDir, port, user, password, logger } = options;
+  // Read at the start only. Not in the data folder, which another engine may hold.
+  const configDir = mkdtempSync(join(tmpdir(), 'wal-cdc-ch-'));
+  const usersPath = join(configDir, 'users.xml');
+  const configPath = join(configDir, 'config.xml');
+  writeFileSync(usersPath, buildUsersXml(user, password), { mode: 0o600 });
+  writeFileSync(configPath, buildServerXml(usersPath), { mode: 0o600 });
+
+  const terminal = openTerminal();
+  const stdio: StdioOptions = [terminal ?? 'ignore', 'ignore', 'pipe', 'ipc'];
+  const engineArguments = [
+    `--path=${dataDir}`,
+    '--listen_host=127.0.0.1',
+    `--http_port=${port}`,
+    `--config-file=${configPath}`,
+    '--log-level=error',
+    // Keeps the engine from ending at the first bytes that are not HTTP; needs the terminal. With a query id
+    // it never gets to the prompt (docs/adr/embedded-clickhouse.md).
+    '--interactive',
+    '--query_id=wal_cdc_listen',
+    '--disable_suggestion',
+    '--progress=off',
+    '--progress-table=off',
+    `--query=${statements.join('; ')}`,
+  ];
+  const child = spawn(process.execPath, [program, libraryPath, ...engineArguments], {
+    stdio,
+    env: { ...process.env, NODE_OPTIONS: '', TZ: 'UTC' },
+    // Ctrl-C on the terminal is for us alone, who stop the server in our own order.
+    detached: true,
+  });
+  if (terminal !== undefined) closeSync(terminal);
+
+  const messages: string[] = [];
+  createInterface({ input: child.stderr as Readable }).on('line', line => {
+    if (line.trim() === '') return;
+    messages.push(line);
+    if (messages.length > 20) messages.shift();
+    logger?.(line);
+  });
+  let hasExited = false;
+  const exited = new Promise<ClickHouseExit>(resolve => {
+    // After 'close' nothing more comes from stderr.
+    child.once('close', (code, signal) => {
+      hasExited = true;
+      rmSync(configDir, { recursive: true, force: true });
+      resolve({ code, signal });
+    });
+  });
+  child.once('error', error => messages.push(error.message));
+  const kill = () => void child.kill('SIGKILL');
+
+  async function becomesReady(): Promise<boolean> {
+    const deadline = performance.now() + startTimeoutMs;
+    while (!hasExited && performance.now() < deadline) {
+      if (await answersQueries(port, user, password)) {
+        rmSync(configDir, { recursive: true, force: true });
+        return true;
+      }
+      await delay(10);
+    }
+    kill();
+    await exited;
+    return false;
+  }
+
+  return { pid: child.pid!, exited, becomesReady, lastMessages: () => messages.join('\n'), kill };
+}
+
+/** The master side of a pseudo terminal, which is all that the engine's check for one needs. */
+function openTerminal(): number | undefined {
+  try {
+    return openSync('/dev/ptmx', 'r+');
+  } catch {
+    return undefined;
+  }
+}
+
+async function answersQueries(port: number, user: string, password: string): Promise<boolean> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}`, {
+      method: 'POST',
+      body: 'SELECT 1',
+      headers: { 'X-ClickHouse-User': user, 'X-ClickHouse-Key': password, Connection: 'close' },
+    });
+    await response.arrayBuffer();
+    return response.ok;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,50 @@
+import { randomBytes } from 'node:crypto';
+import { accessSync, constants, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CdcError } from '../../core/errors.ts';
+
+/** What belongs to one embedded server: `password` (of its user) and `data` (the engine's). */
+export interface ClickHouseFolder {
+  dir: string;
+  dataDir: string;
+  password: string;
+}
+
+/** @throws CdcError EMBEDDED_UNAVAILABLE when the folder cannot be used */
+export function prepareFolder(path: string): ClickHouseFolder {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    const dir = realpathSync(path);
+    const dataDir = join(dir, 'data');
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
+    return { dir, dataDir, password: readOrMakePassword(join(dir, 'password')) };
+  } catch (cause) {
+    throw new CdcError(
+      'EMBEDDED_UNAVAILABLE',
+      `The folder ${path} cannot be used: ${(cause as Error).message}`,
+      { cause, hint: 'Choose another folder with --dir.' },
+    );
+  }
+}
+
+/** The pid of the engine that holds the folder, as the engine itself noted it; undefined when it says nothing. */
+export function readOwnerPid(dataDir: string): number | undefined {
+  try {
+    const pid = /^PID: (\d+)/m.exec(readFileSync(join(dataDir, 'status'), 'utf8'))?.[1];
+    return pid === undefined ? undefined : Number(pid);
+  } catch {
+    return undefined;
+  }
+}
+
+function readOrMakePassword(path: string): string {
+  try {
+    writeFileSync(path, `${randomBytes(18).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const password = readFileSync(path, 'utf8').trim();
+  if (password === '') throw new Error(`${path} is empty; delete it to get a new password`);
+  return password;
+}
