@@ -33,6 +33,23 @@ export interface Relation {
   columns: readonly Column[];
 }
 
+export interface TableColumn extends Column {
+  /** False when PostgreSQL never stores the value out of line, so that an update always carries it. */
+  toastable: boolean;
+}
+
+/** A table of the source: what is published of it and how its rows are told apart. */
+export interface Table {
+  id: number;
+  schema: string;
+  name: string;
+  /** Published columns in source order; generated ones are in neither stream nor copy. */
+  columns: TableColumn[];
+  keyRule: KeyRule;
+  /** ORDER BY columns; empty when keyless. */
+  key: string[];
+}
+
 /** Which rule made the ORDER BY of a table; recorded, so that a change of it is noticed. */
 export type KeyRule = 'identity-index' | 'primary-key' | 'unique-index' | 'keyless';
 

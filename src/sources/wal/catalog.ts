@@ -1,30 +1,17 @@
 import type pg from 'pg';
-import type { Column, KeyRule, ReplicaIdentity } from '../../core/relation.ts';
+import type { KeyRule, ReplicaIdentity, Table } from '../../core/relation.ts';
 import { quoteLiteral } from './connect.ts';
 import type { TypeCatalog } from './types.ts';
 
-/** A table of the source as the catalog describes it: what is published of it, how rows are told apart, where they lie. */
-export interface SourceTable {
-  oid: number;
-  schema: string;
-  name: string;
+/** A table as the catalog describes it, with what a copy of it needs to know. */
+export interface SourceTable extends Table {
   partitioned: boolean;
   replicaIdentity: ReplicaIdentity;
-  /** Published columns in source order; generated ones are in neither stream nor copy. */
-  columns: SourceColumn[];
-  keyRule: KeyRule;
-  /** ORDER BY columns; empty when keyless. */
-  key: string[];
   /** Publication row filter, an SQL expression. */
   rowFilter: string | undefined;
   /** Why the role cannot read all of it; `undefined` when it can. */
   unreadable: string | undefined;
   estimatedRows: number;
-}
-
-export interface SourceColumn extends Column {
-  /** False when PostgreSQL never stores the value out of line, so that an update always carries it. */
-  toastable: boolean;
 }
 
 /** What the publication says about one table; on PostgreSQL 14 there are neither columns nor filters. */
@@ -38,9 +25,13 @@ export interface PublishedTable {
 export const systemSchemas = `n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'`;
 
 /** Tables that could be published: ordinary and partitioned ones, without partitions of the latter. */
-export async function listTables(client: pg.Client): Promise<{ schema: string; name: string }[]> {
-  const { rows } = await client.query<{ schema: string; name: string }>(`
-    SELECT n.nspname AS schema, c.relname AS name
+export async function listTables(
+  client: pg.Client,
+): Promise<{ schema: string; name: string; hasColumns: boolean }[]> {
+  const { rows } = await client.query<{ schema: string; name: string; hasColumns: boolean }>(`
+    SELECT n.nspname AS schema, c.relname AS name,
+           EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                                                AND a.attgenerated = '') AS "hasColumns"
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition AND ${systemSchemas}
      ORDER BY 1, 2`);
@@ -157,7 +148,7 @@ export async function describeTables(
       indexes.rows.filter(index => index.relid === table.oid),
     );
     return {
-      oid: table.oid,
+      id: table.oid,
       schema: table.schema,
       name: table.name,
       partitioned: table.relkind === 'p',

@@ -37,7 +37,7 @@ export async function connect(
   })
     .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
     .join(' ');
-  const url = parseAddress(address.url);
+  const url = new URL(address.url);
   const tlsWanted = wantsTls(url);
   if (tlsWanted && !url.searchParams.has('uselibpqcompat')) url.searchParams.set('uselibpqcompat', 'true');
   const client = new pg.Client({
@@ -61,18 +61,13 @@ export async function connect(
   return client;
 }
 
-/** libpq allows an empty host behind a user (`postgres://me@/db?host=/run/postgresql`), WHATWG URLs do not. */
-function parseAddress(text: string): URL {
-  return new URL(text.replace(/^([a-z]+:\/\/[^/?]*@)([/?]|$)/, '$1localhost$2'));
-}
-
 function wantsTls(url: URL): boolean {
   return /^(require|verify-ca|verify-full)$/.test(url.searchParams.get('sslmode') ?? '');
 }
 
 /** `host:port/database as user`, without the password. */
 export function describeAddress(address: string | URL): string {
-  const url = typeof address === 'string' ? parseAddress(address) : address;
+  const url = new URL(address);
   const host = url.hostname || url.searchParams.get('host') || 'localhost';
   return `${host}:${url.port || 5432}${url.pathname} as ${decodeURIComponent(url.username) || 'the current user'}`;
 }

@@ -14,6 +14,7 @@ import {
   decodeTruncate,
   encodeStandbyStatus,
   Message,
+  postgresEpochUs,
   primaryKeepalive,
   type RelationMessage,
   xLogData,
@@ -78,7 +79,6 @@ export class WalStream implements Source {
   #acked: Lsn;
   #expected: Lsn | undefined;
   #serverEnd: Lsn = 0n;
-  #lastCommitAtMs = 0;
 
   #reader: { resolve(batch: Batch): void; reject(error: Error): void } | undefined;
   #woken = false;
@@ -123,9 +123,11 @@ export class WalStream implements Source {
     return this.#serverEnd;
   }
 
-  /** Age of the last transaction that was received, in ms; 0 when the stream is idle. */
-  get behindMs(): number {
-    return this.#builder.empty ? 0 : Math.max(0, Date.now() - this.#lastCommitAtMs);
+  get oldestPendingMs(): number | undefined {
+    const transactions = this.#finished[0]?.transactions ?? this.#builder.transactions;
+    return transactions.count === 0
+      ? undefined
+      : transactions.committedAtUs[0]! / 1000 + postgresEpochUs / 1000;
   }
 
   read(): Promise<Batch> {
@@ -412,7 +414,6 @@ export class WalStream implements Source {
   #commit(buf: Buffer, at: number): void {
     this.#inTransaction = false;
     this.#received = buf.readBigUInt64BE(at + 10);
-    this.#lastCommitAtMs = this.#committedAtUs / 1000 + 946_684_800_000;
     if (this.#received > this.#serverEnd) this.#serverEnd = this.#received;
     if (this.#reader && this.#dueInMs() <= 0) this.#seal();
   }

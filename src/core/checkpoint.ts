@@ -1,0 +1,46 @@
+import type { KeyRule } from './relation.ts';
+
+/** A saved position: everything before it is durable in the sink, and replay starts here. */
+export interface Checkpoint {
+  mode: 'wal' | 'cdc';
+  /** Rises with the timeline or the system id of the source; the top bits of every version. */
+  epoch: number;
+  /** LSN text in `wal`. */
+  position: string;
+  systemId: string;
+  timeline: number;
+  slot: string;
+  publication: string;
+  publicationOid: number;
+}
+
+/** One leaf (an ordinary table, or a leaf partition) of a copy by ctid ranges. */
+export interface LeafCopy {
+  oid: number;
+  schema: string;
+  name: string;
+  /** `pg_relation_filenode`: another one means that rows moved, and the leaf starts over. */
+  filenode: number;
+  /** Pages per chunk, and how many chunks; the last one is open-ended. */
+  chunkPages: number;
+  chunks: number;
+  done: number[];
+}
+
+/** What is known about a table beyond its rows; saved beside them. */
+export interface TableState {
+  phase: 'copying' | 'streaming' | 'stopped';
+  keyRule: KeyRule;
+  key: string[];
+  /** Base of the copy, or for a keyless table the consistent point of its copy; LSN text. */
+  base?: string;
+  leaves?: LeafCopy[];
+  /** The table that the copy fills, until it is exchanged with the live one; told apart by its UUID. */
+  shadow?: { table: string; uuid: string };
+  /** Whether the live table takes changes while a shadow is filled. */
+  live: boolean;
+  copiedRows: number;
+  /** Rows of lower versions are gone: commit and change LSN of the last truncate. */
+  truncated?: { commitLsn: string; changeLsn: string };
+  stopped?: { code: string; message: string; hint: string; position: string; at: string };
+}

@@ -1,0 +1,69 @@
+import { join } from 'node:path';
+import type { Config } from '../config.ts';
+import { columnOptions, tableOptions } from '../config.ts';
+import { CdcError } from '../core/errors.ts';
+import { ClickHouse } from '../sinks/clickhouse/client.ts';
+import type { TargetOptions } from '../sinks/clickhouse/target.ts';
+import type { ServerCapabilities } from '../sinks/clickhouse/types/registry.ts';
+
+export interface ClickHouseAddress {
+  url: string;
+  user: string;
+  password: string;
+}
+
+/** The ClickHouse of the configuration; the embedded one is started when none is given. */
+export async function openClickHouse(
+  config: Config,
+): Promise<{ address: ClickHouseAddress; embeddedUrl: string | undefined; close(): Promise<void> }> {
+  const { url, user, password } = config.clickhouse;
+  if (url) return { address: { url, user, password }, embeddedUrl: undefined, close: async () => {} };
+  const { startClickHouse } = await import('../embedded/clickhouse.ts');
+  const embedded = await startClickHouse({ dir: join('.wal-cdc', 'clickhouse'), port: 0 });
+  return { address: splitAddress(embedded.url), embeddedUrl: embedded.url, close: () => embedded.stop() };
+}
+
+export function splitAddress(text: string): ClickHouseAddress {
+  const url = new URL(text);
+  return {
+    url: url.origin,
+    user: decodeURIComponent(url.username) || 'default',
+    password: decodeURIComponent(url.password),
+  };
+}
+
+const oldestVersion = [26, 3];
+
+/** Connects, refuses servers that are too old and asks what this one can do. */
+export async function connectClickHouse(
+  address: ClickHouseAddress,
+): Promise<{ clickhouse: ClickHouse; version: string; capabilities: ServerCapabilities }> {
+  const clickhouse = new ClickHouse(address);
+  try {
+    const [row] = await clickhouse.query<{ version: string; time64: string }>(
+      `SELECT version() AS version, (SELECT count() FROM system.data_type_families WHERE name = 'Time64') AS time64`,
+    );
+    const { version, time64 } = row!;
+    const [major = 0, minor = 0] = version.split('.').map(Number);
+    if (major < oldestVersion[0]! || (major === oldestVersion[0] && minor < oldestVersion[1]!))
+      throw new CdcError(
+        'SINK_VERSION',
+        `ClickHouse at ${address.url} is version ${version}, 26.3 or newer is needed`,
+      );
+    return { clickhouse, version, capabilities: { time64: Number(time64) > 0 } };
+  } catch (error) {
+    await clickhouse.close();
+    throw error;
+  }
+}
+
+export function targetOptions(config: Config): TargetOptions {
+  return {
+    database: config.clickhouse.database,
+    cluster: config.clickhouse.cluster,
+    metaColumns: config.metaColumns,
+    nullFlag: config.arrays.nullFlag,
+    column: (schema, table, column) => columnOptions(config, schema, table, column),
+    table: (schema, table) => tableOptions(config, schema, table),
+  };
+}

@@ -1,0 +1,479 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import { ByteWriter } from '../core/byte-writer.ts';
+import type { LeafCopy } from '../core/checkpoint.ts';
+import { crashPoint } from '../core/crash-point.ts';
+import { asCdcError, CdcError } from '../core/errors.ts';
+import { type Lsn, parseLsn } from '../core/lsn.ts';
+import { qualifiedName, type Relation } from '../core/relation.ts';
+import type { Log } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { ClickHouse } from '../sinks/clickhouse/client.ts';
+import { quoteTableName, shadowName } from '../sinks/clickhouse/names.ts';
+import type { RowEncoder } from '../sinks/clickhouse/row-encoder.ts';
+import type { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
+import type { SinkTable } from '../sinks/clickhouse/sink-table.ts';
+import { inspectTarget } from '../sinks/clickhouse/target.ts';
+import { decodesBinary } from '../sinks/clickhouse/types/registry.ts';
+import type { SourceTable } from '../sources/wal/catalog.ts';
+import {
+  connect,
+  type PostgresAddress,
+  queryError,
+  quoteIdent,
+  quoteLiteral,
+  quoteTable,
+} from '../sources/wal/connect.ts';
+import { copyOut } from '../sources/wal/copy-out.ts';
+import { findInvalidValue } from './invalid-values.ts';
+
+export interface CopyJob {
+  source: SourceTable;
+  table: SinkTable;
+}
+
+export interface TableCopierOptions {
+  address: PostgresAddress;
+  clickhouse: ClickHouse;
+  sink: ClickHouseSink;
+  metrics: Metrics;
+  log: Log;
+  /** Copies of chunks that run at once. */
+  parallel: number;
+  /** Runs a task while no batch is being written. */
+  between(task: () => Promise<void>): Promise<void>;
+}
+
+const pageBytes = 8192;
+const chunkBytes = 64 << 20;
+const blockBytes = 16 << 20;
+
+interface Chunk {
+  job: CopyJob;
+  leaf: LeafCopy;
+  number: number;
+}
+
+/**
+ * Copies rows that exist while the stream runs beside. The rule that makes it exact, "base, wait, chunks", is in
+ * docs/architecture.md: every transaction that committed before the base is visible to every chunk, every other one is
+ * in the stream and beats the copied row.
+ */
+export class TableCopier {
+  readonly #options: TableCopierOptions;
+  readonly #abandoned = new Map<SinkTable, AbortController>();
+  readonly #inFlight = new Map<SinkTable, Set<Promise<unknown>>>();
+  readonly #stop = new AbortController();
+
+  constructor(options: TableCopierOptions) {
+    this.#options = options;
+  }
+
+  /** Copies all of `jobs`; resolves when each is done, abandoned for a truncate, or stopped. */
+  async run(jobs: CopyJob[]): Promise<void> {
+    for (const { table } of jobs) this.#abandoned.set(table, new AbortController());
+    const keyed = jobs.filter(job => !job.table.keyless);
+    const keyless = jobs.filter(job => job.table.keyless);
+    await Promise.all([
+      this.#copyKeyed(keyed),
+      (async () => {
+        for (const job of keyless) await this.#guard(job, () => this.#copyKeyless(job));
+      })(),
+    ]);
+  }
+
+  /** Stops copying a table; resolves when no chunk of it is in flight. */
+  async abandon(table: SinkTable): Promise<void> {
+    this.#abandoned.get(table)?.abort();
+    await Promise.allSettled([...(this.#inFlight.get(table) ?? [])]);
+  }
+
+  /** Ends `run` with what was begun thrown away; a later run goes on behind the last finished chunk. */
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  #signal(table: SinkTable): AbortSignal {
+    return AbortSignal.any([this.#stop.signal, this.#abandoned.get(table)!.signal]);
+  }
+
+  #given(table: SinkTable): boolean {
+    return (
+      this.#stop.signal.aborted ||
+      this.#abandoned.get(table)!.signal.aborted ||
+      table.state.phase !== 'copying'
+    );
+  }
+
+  /** A failure that concerns one table stops it; one that passes is thrown. */
+  async #guard(job: CopyJob, run: () => Promise<void>): Promise<void> {
+    try {
+      if (!this.#given(job.table)) await run();
+    } catch (error) {
+      if (this.#given(job.table)) return;
+      const failure = asCdcError(error);
+      if (failure.action !== 'stop-table') throw failure;
+      await this.#options.between(() =>
+        this.#options.sink.stopTable(job.table, failure, job.table.state.base ?? '0/0'),
+      );
+    }
+  }
+
+  async #copyKeyed(jobs: CopyJob[]): Promise<void> {
+    if (jobs.length === 0) return;
+    const queue: Chunk[] = [];
+    const client = await connect(this.#options.address);
+    try {
+      for (const job of jobs) await this.#guard(job, () => this.#begin(client, job));
+      const copying = jobs.filter(job => !this.#given(job.table));
+      if (copying.length > 0) await this.#waitForOlderTransactions(client);
+      for (const job of copying) {
+        await this.#guard(job, async () => {
+          if (!job.table.state.leaves) {
+            job.table.state.leaves = await this.#planLeaves(client, job.source);
+            await this.#options.sink.saveTable(job.table);
+          }
+          this.#measure(job.table);
+          queue.push(...pendingChunks(job));
+        });
+      }
+      // Tables whose last chunk was copied just before a crash, and empty ones.
+      for (const job of copying) await this.#guard(job, () => this.#finishIfDone(job));
+    } finally {
+      await client.end().catch(() => {});
+    }
+    await Promise.all(Array.from({ length: this.#options.parallel }, () => this.#work(queue)));
+  }
+
+  /** Before the base: values that ClickHouse could not hold. Then the base itself, once and for all runs of this copy. */
+  async #begin(client: pg.Client, { source, table }: CopyJob): Promise<void> {
+    if (table.state.base !== undefined) return;
+    const invalid = await findInvalidValue(client, source, table);
+    if (invalid) throw invalid;
+    const { rows } = await query<{ lsn: string }>(client, 'SELECT pg_current_wal_insert_lsn()::text AS lsn');
+    table.state.base = rows[0]!.lsn;
+    await this.#options.sink.saveTable(table);
+  }
+
+  /**
+   * Waits until every transaction that was open when the bases were taken has ended: only then sees any later snapshot
+   * all that committed before the base. The transaction ID is asked for in a statement of its own, after the bases.
+   */
+  async #waitForOlderTransactions(client: pg.Client): Promise<void> {
+    if (process.env.WAL_CDC_TEST_FAULT === 'copy-without-wait') return;
+    const { rows } = await query<{ xid: string }>(client, 'SELECT pg_current_xact_id()::text AS xid');
+    const xid = rows[0]!.xid;
+    let saidAtMs = performance.now() - 8000;
+    for (let delayMs = 10; !this.#stop.signal.aborted; delayMs = Math.min(delayMs * 2, 1000)) {
+      const passed = await query<{ passed: boolean }>(
+        client,
+        `SELECT pg_snapshot_xmin(pg_current_snapshot()) >= '${xid}'::xid8 AS passed`,
+      );
+      if (passed.rows[0]!.passed) return;
+      if (performance.now() - saidAtMs > 10_000) {
+        saidAtMs = performance.now();
+        this.#options.log.info(
+          { transactions: await oldestTransactions(client) },
+          'the copy waits for open transactions',
+        );
+      }
+      await sleep(delayMs);
+    }
+  }
+
+  async #planLeaves(client: pg.Client, source: SourceTable): Promise<LeafCopy[]> {
+    const { rows } = await query<LeafRow>(client, leavesSql(source.id));
+    return rows.map(planLeaf);
+  }
+
+  #measure(table: SinkTable): void {
+    const leaves = table.state.leaves ?? [];
+    table.totalPages = leaves.reduce((sum, leaf) => sum + leaf.chunks, 0);
+    table.copiedPages = leaves.reduce((sum, leaf) => sum + leaf.done.length, 0);
+    table.copyStartedAtMs ||= performance.now();
+  }
+
+  async #work(queue: Chunk[]): Promise<void> {
+    let client: pg.Client | undefined;
+    try {
+      for (let chunk = queue.shift(); chunk; chunk = queue.shift()) {
+        if (this.#given(chunk.job.table)) continue;
+        const { job } = chunk;
+        const work = chunk;
+        client ??= await connect(this.#options.address);
+        const session = client;
+        let intact = false;
+        await this.#guard(job, async () => {
+          const moved = await this.#track(job.table, this.#copyChunk(session, work));
+          intact = true;
+          if (moved) {
+            // All chunks of this leaf are thrown away, also those that other workers have done.
+            for (let i = queue.length - 1; i >= 0; i--) if (queue[i]!.leaf === work.leaf) queue.splice(i, 1);
+            Object.assign(work.leaf, moved, { done: [] });
+            await this.#options.sink.saveTable(job.table);
+            queue.push(...pendingChunksOf(job, work.leaf));
+          }
+          this.#measure(job.table);
+          await this.#finishIfDone(job);
+        });
+        if (!intact) {
+          await client.end().catch(() => {});
+          client = undefined;
+        }
+      }
+    } finally {
+      await client?.end().catch(() => {});
+    }
+  }
+
+  async #track<T>(table: SinkTable, work: Promise<T>): Promise<T> {
+    const set = this.#inFlight.get(table) ?? new Set();
+    this.#inFlight.set(table, set);
+    set.add(work);
+    try {
+      return await work;
+    } finally {
+      set.delete(work);
+    }
+  }
+
+  /** Copies one chunk. Returns the leaf as it is now when its rows have moved (VACUUM FULL, CLUSTER, a rewrite). */
+  async #copyChunk(client: pg.Client, chunk: Chunk): Promise<LeafCopy | undefined> {
+    const { job, leaf, number } = chunk;
+    const { filenode } = leaf;
+    await query(client, 'BEGIN');
+    try {
+      await query(client, `LOCK TABLE ONLY ${quoteTable(leaf)} IN ACCESS SHARE MODE`);
+      const { rows } = await query<LeafRow>(client, leavesSql(leaf.oid));
+      const now = rows[0];
+      if (!now) throw new CdcError('COPY_BROKEN', `${qualifiedName(leaf)} disappeared while it was copied`);
+      if (now.filenode !== filenode) {
+        this.#options.log.info(
+          { table: job.table.name, leaf: leaf.name },
+          'the rows of a table moved: its copy starts over',
+        );
+        await query(client, 'ROLLBACK');
+        return planLeaf(now);
+      }
+      const from = `ctid >= '(${number * leaf.chunkPages},0)'::tid`;
+      const to = number + 1 < leaf.chunks ? ` AND ctid < '(${(number + 1) * leaf.chunkPages},0)'::tid` : '';
+      const { sql, textColumns } = copySql(job.source, `ONLY ${quoteTable(leaf)}`, `${from}${to}`);
+      const base = parseLsn(job.table.state.base!);
+      await this.#copyRows(client, job, sql, textColumns, base, () => 0);
+      await query(client, 'COMMIT');
+    } catch (error) {
+      await client.query('ROLLBACK').catch(() => {});
+      throw error;
+    }
+    if (leaf.filenode === filenode) leaf.done.push(number);
+    await this.#options.sink.saveTable(job.table);
+    return undefined;
+  }
+
+  /** Streams a COPY into the table (or its shadow). `ordinal` gives the rows theirs. */
+  async #copyRows(
+    client: pg.Client,
+    { source, table }: CopyJob,
+    sql: string,
+    textColumns: Uint8Array,
+    base: Lsn,
+    ordinal: () => number,
+  ): Promise<void> {
+    const encoder = this.#copyEncoder(source, table);
+    const body = new ByteWriter(blockBytes + (blockBytes >> 1));
+    try {
+      for await (const block of copyOut(client, sql, { blockBytes, signal: this.#signal(table) })) {
+        body.pos = 0;
+        const nowUs = Date.now() * 1000;
+        for (let i = 0; i < block.count; i++) {
+          encoder.encodeCopied(block.data, block.offsets[i]!, textColumns, base, ordinal(), nowUs, body);
+        }
+        crashPoint('copy-chunk');
+        await this.#options.sink.insert(
+          table.shadow ?? table.plan.name,
+          encoder.insertColumns,
+          body.written(),
+        );
+        table.state.copiedRows += block.count;
+        this.#options.metrics.rowsWritten(table.name, 'copy', block.count, Date.now());
+      }
+    } catch (error) {
+      throw queryError(error, `copying ${table.name}`);
+    }
+  }
+
+  #copyEncoder(source: SourceTable, table: SinkTable): RowEncoder {
+    const relation: Relation = {
+      id: source.id,
+      schema: source.schema,
+      name: source.name,
+      replicaIdentity: source.replicaIdentity,
+      columns: source.columns,
+    };
+    return table.encoder(relation);
+  }
+
+  async #finishIfDone(job: CopyJob): Promise<void> {
+    const { table } = job;
+    if (this.#given(table) || !table.state.leaves?.every(leaf => leaf.done.length >= leaf.chunks)) return;
+    await this.#options.between(async () => {
+      if (this.#given(table)) return;
+      await this.#options.sink.finishCopy(table);
+      this.#options.log.info({ table: table.name, rows: table.state.copiedRows }, 'copied');
+    });
+  }
+
+  /**
+   * A table without a key is copied under the snapshot of a temporary slot: what committed before the slot's consistent
+   * point is in the copy, everything else in the stream. A broken copy starts over.
+   */
+  async #copyKeyless(job: CopyJob): Promise<void> {
+    const { address, sink } = this.#options;
+    const { source, table } = job;
+    const invalidClient = await connect(address);
+    try {
+      const invalid = await findInvalidValue(invalidClient, source, table);
+      if (invalid) throw invalid;
+    } finally {
+      await invalidClient.end().catch(() => {});
+    }
+    // Until the consistent point is known the shadow takes every change; those that the copy has too are deleted later.
+    await this.#options.between(async () => {
+      await this.#freshShadow(table);
+      table.state.base = '0/0';
+      table.state.copiedRows = 0;
+      await sink.saveTable(table);
+    });
+    const exporter = await connect(address, { replication: true });
+    const client = await connect(address);
+    try {
+      const name = `wal_cdc_copy_${process.pid}_${Math.random().toString(36).slice(2, 8)}`;
+      const slot = await query<{ consistent_point: string; snapshot_name: string }>(
+        exporter,
+        `CREATE_REPLICATION_SLOT ${quoteIdent(name)} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT`,
+      );
+      const { consistent_point: point, snapshot_name: snapshot } = slot.rows[0]!;
+      await query(client, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+      await query(client, `SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`);
+      await this.#options.between(async () => {
+        table.state.base = point;
+        await sink.saveTable(table);
+      });
+      if (this.#given(table)) return;
+      table.copyStartedAtMs = performance.now();
+      const { sql, textColumns } = copySql(
+        source,
+        source.partitioned ? quoteTable(source) : `ONLY ${quoteTable(source)}`,
+        'true',
+      );
+      let count = 0;
+      await this.#track(
+        table,
+        this.#copyRows(client, job, sql, textColumns, parseLsn(point), () => count++),
+      );
+    } finally {
+      await client.end().catch(() => {});
+      await exporter.end().catch(() => {});
+    }
+    await this.#options.between(async () => {
+      if (this.#given(table)) return;
+      await sink.finishCopy(table);
+      this.#options.log.info({ table: table.name, rows: table.state.copiedRows }, 'copied');
+    });
+  }
+
+  async #freshShadow(table: SinkTable): Promise<void> {
+    await createShadow(this.#options.clickhouse, table);
+  }
+}
+
+/** Makes an empty shadow like the live table and notes it in the state (not saved here). */
+export async function createShadow(clickhouse: ClickHouse, table: SinkTable): Promise<void> {
+  const name = shadowName(table.plan.name);
+  await clickhouse.command(`DROP TABLE IF EXISTS ${quoteTableName(name)} SYNC`);
+  await clickhouse.command(`CREATE TABLE ${quoteTableName(name)} AS ${quoteTableName(table.plan.name)}`);
+  const made = await inspectTarget(clickhouse, name);
+  table.state.shadow = { table: name.table, uuid: made!.uuid };
+}
+
+function pendingChunks(job: CopyJob): Chunk[] {
+  return (job.table.state.leaves ?? []).flatMap(leaf => pendingChunksOf(job, leaf));
+}
+
+function pendingChunksOf(job: CopyJob, leaf: LeafCopy): Chunk[] {
+  const done = new Set(leaf.done);
+  return Array.from({ length: leaf.chunks }, (_, number) => ({ job, leaf, number })).filter(
+    ({ number }) => !done.has(number),
+  );
+}
+
+interface LeafRow {
+  oid: number;
+  schema: string;
+  name: string;
+  filenode: number;
+  pages: number;
+}
+
+/** Tables that hold rows of `oid`: its leaf partitions, or itself. */
+function leavesSql(oid: number): string {
+  return `
+    SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name,
+           pg_relation_filenode(c.oid)::int8::float8 AS filenode,
+           ceil(pg_relation_size(c.oid) / ${pageBytes}.0)::float8 AS pages
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'r' AND (c.oid = ${oid} OR c.oid IN (SELECT relid FROM pg_partition_tree(${oid}) WHERE isleaf))
+     ORDER BY c.oid`;
+}
+
+function planLeaf(row: LeafRow): LeafCopy {
+  const chunkPages = chunkBytes / pageBytes;
+  return {
+    oid: row.oid,
+    schema: row.schema,
+    name: row.name,
+    filenode: row.filenode,
+    chunkPages,
+    chunks: Math.max(1, Math.ceil(row.pages / chunkPages)),
+    done: [],
+  };
+}
+
+/** The COPY statement, and which of its columns come as text because their binary form is not decoded. */
+function copySql(source: SourceTable, from: string, where: string): { sql: string; textColumns: Uint8Array } {
+  const textColumns = Uint8Array.from(source.columns, column => (decodesBinary(column.type) ? 0 : 1));
+  const columns = source.columns.map(
+    (column, i) => `${quoteIdent(column.name)}${textColumns[i] ? '::text' : ''}`,
+  );
+  const filter = source.rowFilter ? ` AND (${source.rowFilter})` : '';
+  return {
+    sql: `COPY (SELECT ${columns.join(', ')} FROM ${from} WHERE ${where}${filter}) TO STDOUT (FORMAT binary)`,
+    textColumns,
+  };
+}
+
+async function oldestTransactions(client: pg.Client): Promise<string[]> {
+  const { rows } = await query<{ who: string }>(
+    client,
+    `SELECT who FROM (
+       SELECT format('pid %s (%s, %s) since %s', pid, usename, state, date_trunc('second', now() - xact_start)) AS who,
+              xact_start AS since
+         FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+       UNION ALL
+       SELECT format('prepared transaction %s since %s', gid, date_trunc('second', now() - prepared)), prepared
+         FROM pg_prepared_xacts) t
+      ORDER BY since LIMIT 3`,
+  );
+  return rows.map(row => row.who);
+}
+
+async function query<T extends pg.QueryResultRow>(
+  client: pg.Client,
+  sql: string,
+): Promise<pg.QueryResult<T>> {
+  try {
+    return await client.query<T>(sql);
+  } catch (error) {
+    throw queryError(error, 'copying');
+  }
+}

@@ -1,0 +1,126 @@
+import { Readable } from 'node:stream';
+import { type ClickHouseClient, ClickHouseError, createClient } from '@clickhouse/client';
+import { CdcError, type ErrorCode } from '../../core/errors.ts';
+
+/**
+ * Everything that correctness depends on is sent with each statement: server defaults differ between versions
+ * (26.7 has async_insert=1) and between profiles.
+ */
+const settings = {
+  async_insert: 0,
+  wait_end_of_query: 1,
+  input_format_null_as_default: 0,
+  input_format_skip_unknown_fields: 0,
+  insert_null_as_default: 0,
+  date_time_overflow_behavior: 'throw',
+  mutations_sync: '2',
+  lightweight_deletes_sync: '2',
+  alter_sync: '2',
+  output_format_json_quote_64bit_integers: 1,
+  cancel_http_readonly_queries_on_client_close: 1,
+} as const;
+
+/** Statements over ClickHouse's HTTP interface. Failures are `CdcError`s, by ClickHouse's error code. */
+export class ClickHouse {
+  readonly client: ClickHouseClient;
+  readonly #where: string;
+
+  constructor(address: { url: string; user: string; password: string }) {
+    this.#where = `ClickHouse at ${new URL(address.url).host} as ${address.user}`;
+    this.client = createClient({
+      url: address.url,
+      username: address.user,
+      password: address.password,
+      request_timeout: 600_000,
+      max_open_connections: 16,
+      application: 'wal-cdc',
+      clickhouse_settings: Object.fromEntries(
+        Object.entries(settings).filter(([, value]) => value !== undefined),
+      ),
+      log: { level: 127 }, // failures are reported by whoever called
+    });
+  }
+
+  /** Rows as objects; 64-bit and wider numbers arrive as text. */
+  async query<T>(sql: string): Promise<T[]> {
+    try {
+      const result = await this.client.query({ query: sql, format: 'JSONEachRow' });
+      return await result.json<T>();
+    } catch (error) {
+      throw this.#error(error, sql);
+    }
+  }
+
+  async command(sql: string): Promise<void> {
+    try {
+      await this.client.command({ query: sql });
+    } catch (error) {
+      throw this.#error(error, sql);
+    }
+  }
+
+  /** `INSERT … FORMAT …` with `body` as its data. Resolves when every row is durable; the outcome of a failure is unknown. */
+  async insert(sql: string, body: Buffer): Promise<void> {
+    try {
+      const { stream } = await this.client.exec({
+        query: sql,
+        values: Readable.from([body], { objectMode: false }),
+      });
+      await drain(stream);
+    } catch (error) {
+      throw this.#error(error, sql);
+    }
+  }
+
+  /** The raw bytes of a result in the format that `sql` names. */
+  async bytes(sql: string, limits: Record<string, string | number> = {}): Promise<Buffer> {
+    try {
+      const { stream } = await this.client.exec({ query: sql, clickhouse_settings: limits });
+      const chunks: Buffer[] = [];
+      for await (const chunk of stream) chunks.push(chunk as Buffer);
+      return Buffer.concat(chunks);
+    } catch (error) {
+      throw this.#error(error, sql);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.client.close();
+  }
+
+  #error(error: unknown, sql: string): CdcError {
+    if (error instanceof ClickHouseError) {
+      const message = `${this.#where}: ${error.message} (code ${error.code}, ${error.type ?? 'unknown type'})`;
+      return new CdcError(sinkErrorCode(Number(error.code)), message, { cause: error });
+    }
+    const { code, message = '' } = error as NodeJS.ErrnoException;
+    const reason = message || code || String(error);
+    return new CdcError('SINK_UNREACHABLE', `${this.#where} does not answer: ${reason}`, {
+      cause: new Error(`statement: ${sql.slice(0, 200)}`, { cause: error }),
+    });
+  }
+}
+
+/** ClickHouse's error codes (src/Common/ErrorCodes.cpp) that mean something for the pipeline. */
+const errorCodes: [ErrorCode, number[]][] = [
+  ['SINK_AUTH', [192, 193, 194, 516]],
+  ['SINK_PRIVILEGE', [164, 497]],
+  // no space, no memory, too many parts; files that cannot be written; errors of the operating system
+  ['SINK_FULL', [75, 173, 241, 243, 252, 425, 1000, 1001]],
+  // time-outs, sockets, too many queries, shutting down, read-only replica, quorum, Keeper, unknown outcome
+  ['SINK_UNREACHABLE', [3, 159, 198, 202, 203, 209, 210, 225, 236, 242, 279, 285, 286, 319, 394, 999]],
+  // no such column, type mismatch, unknown database or table, what cannot be parsed
+  ['TABLE_MISMATCH', [6, 16, 27, 33, 47, 53, 60, 81, 117, 349]],
+];
+
+function sinkErrorCode(code: number): ErrorCode {
+  return errorCodes.find(([, codes]) => codes.includes(code))?.[0] ?? 'SINK_QUERY';
+}
+
+function drain(stream: NodeJS.ReadableStream): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.on('end', resolve);
+    stream.on('error', reject);
+    stream.resume();
+  });
+}

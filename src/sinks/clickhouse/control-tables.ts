@@ -1,0 +1,192 @@
+import type { Checkpoint, TableState } from '../../core/checkpoint.ts';
+import type { ClickHouse } from './client.ts';
+import { quoteString } from './names.ts';
+import { buildCreateDatabaseSql, onCluster } from './target.ts';
+
+/** Database of the service's own tables. */
+export const controlDatabase = 'wal_cdc';
+
+const tables: Record<string, { columns: string[]; engine: string; orderBy: string }> = {
+  checkpoints: {
+    columns: [
+      'pipeline String',
+      'seq UInt64',
+      'mode LowCardinality(String)',
+      'epoch UInt16',
+      'position String',
+      'system_id String',
+      'timeline UInt32',
+      'slot String',
+      'publication String',
+      'publication_oid UInt32',
+      "saved_at DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC')",
+    ],
+    engine: 'ReplacingMergeTree(seq)',
+    orderBy: 'pipeline',
+  },
+  tables: {
+    columns: [
+      'pipeline String',
+      'schema String',
+      'name String',
+      'seq UInt64',
+      'phase LowCardinality(String)',
+      'reason String',
+      'state String',
+      "saved_at DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC')",
+    ],
+    engine: 'ReplacingMergeTree(seq)',
+    orderBy: '(pipeline, schema, name)',
+  },
+  requests: {
+    columns: [
+      'pipeline String',
+      'id String',
+      'command LowCardinality(String)',
+      'arguments String',
+      "requested_at DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC')",
+    ],
+    engine: 'MergeTree',
+    orderBy: '(pipeline, requested_at)',
+  },
+};
+
+/** The service's own tables in ClickHouse, for one pipeline: checkpoint, table states, requests of other commands. */
+export class ControlTables {
+  readonly #clickhouse: ClickHouse;
+  readonly #pipeline: string;
+  readonly #cluster: string | undefined;
+  #seq = 0n;
+
+  constructor(clickhouse: ClickHouse, pipeline: string, cluster?: string) {
+    this.#clickhouse = clickhouse;
+    this.#pipeline = pipeline;
+    this.#cluster = cluster;
+  }
+
+  static createSql(cluster?: string): string[] {
+    const replicated = cluster ? 'Replicated' : '';
+    return [
+      buildCreateDatabaseSql(controlDatabase, { cluster }),
+      ...Object.entries(tables).map(
+        ([name, table]) =>
+          `CREATE TABLE IF NOT EXISTS ${controlDatabase}.${name}${onCluster({ cluster })}\n` +
+          `(\n  ${table.columns.join(',\n  ')}\n)\n` +
+          `ENGINE = ${replicated}${table.engine}\nORDER BY ${table.orderBy}\n` +
+          'SETTINGS fsync_after_insert = 1, fsync_part_directory = 1',
+      ),
+    ];
+  }
+
+  async create(): Promise<void> {
+    for (const sql of ControlTables.createSql(this.#cluster)) await this.#clickhouse.command(sql);
+  }
+
+  /** Whether `create` has been done, by any pipeline. */
+  async exists(): Promise<boolean> {
+    const rows = await this.#clickhouse.query(
+      `SELECT 1 FROM system.tables WHERE database = '${controlDatabase}' AND name = 'checkpoints'`,
+    );
+    return rows.length > 0;
+  }
+
+  get #own(): string {
+    return `pipeline = ${quoteString(this.#pipeline)}`;
+  }
+
+  async loadCheckpoint(): Promise<Checkpoint | undefined> {
+    const [row] = await this.#clickhouse.query<Record<string, string | number>>(
+      `SELECT mode, epoch, position, system_id, timeline, slot, publication, publication_oid, seq
+         FROM ${controlDatabase}.checkpoints FINAL WHERE ${this.#own}`,
+    );
+    if (!row) return undefined;
+    this.#sawSeq(row.seq!);
+    return {
+      mode: row.mode as Checkpoint['mode'],
+      epoch: Number(row.epoch),
+      position: String(row.position),
+      systemId: String(row.system_id),
+      timeline: Number(row.timeline),
+      slot: String(row.slot),
+      publication: String(row.publication),
+      publicationOid: Number(row.publication_oid),
+    };
+  }
+
+  async saveCheckpoint(checkpoint: Checkpoint): Promise<void> {
+    await this.#insert('checkpoints', {
+      mode: checkpoint.mode,
+      epoch: checkpoint.epoch,
+      position: checkpoint.position,
+      system_id: checkpoint.systemId,
+      timeline: checkpoint.timeline,
+      slot: checkpoint.slot,
+      publication: checkpoint.publication,
+      publication_oid: checkpoint.publicationOid,
+    });
+  }
+
+  /** States by `schema`, `name`. */
+  async loadTables(): Promise<{ schema: string; name: string; state: TableState }[]> {
+    const rows = await this.#clickhouse.query<{ schema: string; name: string; state: string; seq: string }>(
+      `SELECT schema, name, state, seq FROM ${controlDatabase}.tables FINAL WHERE ${this.#own} ORDER BY schema, name`,
+    );
+    for (const row of rows) this.#sawSeq(row.seq);
+    return rows.map(row => ({
+      schema: row.schema,
+      name: row.name,
+      state: JSON.parse(row.state) as TableState,
+    }));
+  }
+
+  async saveTable(table: { schema: string; name: string }, state: TableState): Promise<void> {
+    await this.#insert('tables', {
+      schema: table.schema,
+      name: table.name,
+      phase: state.phase,
+      reason: state.stopped?.message ?? '',
+      state: JSON.stringify(state),
+    });
+  }
+
+  /** Takes the requests that other commands left for the running service. */
+  async takeRequests(): Promise<{ command: string; arguments: string }[]> {
+    const rows = await this.#clickhouse.query<{ id: string; command: string; arguments: string }>(
+      `SELECT id, command, arguments FROM ${controlDatabase}.requests WHERE ${this.#own} ORDER BY requested_at`,
+    );
+    if (rows.length > 0) {
+      const ids = rows.map(row => quoteString(row.id)).join(', ');
+      await this.#clickhouse.command(
+        `DELETE FROM ${controlDatabase}.requests WHERE ${this.#own} AND id IN (${ids})`,
+      );
+    }
+    return rows;
+  }
+
+  async request(command: string, args: string): Promise<void> {
+    const row = { pipeline: this.#pipeline, id: crypto.randomUUID(), command, arguments: args };
+    await this.#clickhouse.insert(
+      `INSERT INTO ${controlDatabase}.requests (pipeline, id, command, arguments) FORMAT JSONEachRow`,
+      Buffer.from(JSON.stringify(row)),
+    );
+  }
+
+  /** Removes everything that is known about the pipeline. */
+  async forget(): Promise<void> {
+    for (const name of Object.keys(tables)) {
+      await this.#clickhouse.command(`DELETE FROM ${controlDatabase}.${name} WHERE ${this.#own}`);
+    }
+  }
+
+  #sawSeq(seq: string | number): void {
+    if (BigInt(seq) > this.#seq) this.#seq = BigInt(seq);
+  }
+
+  async #insert(table: string, row: Record<string, string | number>): Promise<void> {
+    const complete = { pipeline: this.#pipeline, seq: String(++this.#seq), ...row };
+    await this.#clickhouse.insert(
+      `INSERT INTO ${controlDatabase}.${table} (${Object.keys(complete).join(', ')}) FORMAT JSONEachRow`,
+      Buffer.from(JSON.stringify(complete)),
+    );
+  }
+}

@@ -1,0 +1,142 @@
+import { RowGroup, type Transactions } from '../../core/batch.ts';
+import type { TableState } from '../../core/checkpoint.ts';
+import { CdcError } from '../../core/errors.ts';
+import { type Lsn, parseLsn } from '../../core/lsn.ts';
+import { qualifiedName, type Relation, type Table } from '../../core/relation.ts';
+import type { TableName } from './names.ts';
+import { type EncoderColumn, RowEncoder } from './row-encoder.ts';
+import type { TargetOptions, TargetPlan } from './target.ts';
+import type { OnInvalid } from './types/codec.ts';
+import { codecFor, splitNullable } from './types/registry.ts';
+
+/** A table while the service runs: what is saved of it, how its rows are encoded, what was written. */
+export class SinkTable {
+  readonly table: Table;
+  readonly plan: TargetPlan;
+  readonly name: string;
+  readonly state: TableState;
+  /** Types by column name, as ClickHouse has them. */
+  readonly types: Map<string, string>;
+  readonly #options: TargetOptions;
+  readonly #epoch: number;
+  readonly #encoders = new WeakMap<Relation, RowEncoder>();
+  /** Changes written since the start, and changes left out since the table stopped. */
+  rows = 0;
+  skipped = 0;
+  copiedPages = 0;
+  totalPages = 0;
+  copyStartedAtMs = 0;
+  estimatedRows = 0;
+
+  constructor(
+    table: Table,
+    plan: TargetPlan,
+    types: Map<string, string>,
+    state: TableState,
+    options: TargetOptions,
+    epoch: number,
+  ) {
+    this.table = table;
+    this.plan = plan;
+    this.types = types;
+    this.state = state;
+    this.name = qualifiedName(table);
+    this.#options = options;
+    this.#epoch = epoch;
+  }
+
+  get keyless(): boolean {
+    return this.table.key.length === 0;
+  }
+
+  get shadow(): TableName | undefined {
+    const { shadow } = this.state;
+    return shadow && { database: this.plan.name.database, table: shadow.table };
+  }
+
+  onInvalid(column: string): OnInvalid {
+    return this.#options.column(this.table.schema, this.table.name, column).onInvalid;
+  }
+
+  /** The encoder for tuples of `relation`. Throws SCHEMA_CHANGED or TYPE_MISMATCH when the target cannot take them. */
+  encoder(relation: Relation): RowEncoder {
+    let encoder = this.#encoders.get(relation);
+    if (!encoder) {
+      encoder = this.#buildEncoder(relation);
+      this.#encoders.set(relation, encoder);
+    }
+    return encoder;
+  }
+
+  #buildEncoder(relation: Relation): RowEncoder {
+    const { key } = this.table;
+    const columns = relation.columns.map((column): EncoderColumn => {
+      const type = this.types.get(column.name);
+      if (type === undefined)
+        throw new CdcError(
+          'SCHEMA_CHANGED',
+          `table ${this.name} has a new column "${column.name}" (${column.type.name}), which ClickHouse does not have`,
+          { table: this.name },
+        );
+      const onInvalid = this.onInvalid(column.name);
+      const codec = codecFor(column, type, onInvalid);
+      const { nullable } = splitNullable(type);
+      return {
+        name: column.name,
+        codec,
+        nullable,
+        key: key.includes(column.name),
+        nullIfInvalid: onInvalid === 'null' && nullable,
+        nullFlag: !codec.canBeNullable && this.types.has(`${column.name}__null`) && this.#options.nullFlag,
+      };
+    });
+    const missing = key.find(name => !columns.some(column => column.name === name));
+    if (missing)
+      throw new CdcError('SCHEMA_CHANGED', `table ${this.name} lost the column "${missing}" of its key`, {
+        table: this.name,
+      });
+    const { version, deleted, committedAt } = this.#options.metaColumns;
+    return new RowEncoder(relation, columns, {
+      epoch: this.#epoch,
+      metaColumns: [version, deleted, committedAt],
+      key,
+    });
+  }
+
+  /** First row of the group that the live table takes: those below a truncate that was carried out are gone. */
+  firstLiveRow(group: RowGroup, transactions: Transactions): number {
+    const { truncated } = this.state;
+    if (!truncated) return 0;
+    const commitLsn = parseLsn(truncated.commitLsn);
+    const changeLsn = parseLsn(truncated.changeLsn);
+    return firstRow(group, (transaction, lsnHi, lsnLo) => {
+      const commit = transactions.commitLsn(transaction);
+      return commit > commitLsn || (commit === commitLsn && joinLsn(lsnHi, lsnLo) >= changeLsn);
+    });
+  }
+
+  /** First row that the shadow of a keyless table takes: earlier ones are part of the copy. */
+  firstRowAfterCopyPoint(group: RowGroup, transactions: Transactions): number {
+    if (this.state.base === undefined) return group.count;
+    const base = parseLsn(this.state.base);
+    return firstRow(group, transaction => transactions.commitLsn(transaction) >= base);
+  }
+}
+
+function joinLsn(hi: number, lo: number): Lsn {
+  return (BigInt(hi) << 32n) | BigInt(lo);
+}
+
+/** Rows of a group come in the order of their versions. */
+function firstRow(
+  group: RowGroup,
+  accepts: (transaction: number, lsnHi: number, lsnLo: number) => boolean,
+): number {
+  const { index, count } = group;
+  for (let i = 0; i < count; i++) {
+    const at = i * RowGroup.stride;
+    if (accepts(index[at + RowGroup.transaction]!, index[at + RowGroup.lsnHi]!, index[at + RowGroup.lsnLo]!))
+      return i;
+  }
+  return count;
+}
