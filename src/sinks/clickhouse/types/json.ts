@@ -1,5 +1,6 @@
 import type { ByteWriter } from '../../../core/byte-writer.ts';
 import { type Encode, InvalidValue } from './codec.ts';
+import { jsonObjectMisfit } from './json-object.ts';
 import { copyString, shown, type ValueType, type ValueTypes } from './value-type.ts';
 
 /** json_send is the text; jsonb_send a version byte, always 1, and the text. */
@@ -20,13 +21,9 @@ function jsonType(versionBytes: number): ValueType {
   };
 }
 
-/** ClickHouse's JSON holds objects only. */
 const copyObject: Encode = (src, start, end, out) => {
-  let at = start;
-  while (src[at]! <= 32 && at < end) at++;
-  if (src[at] !== 123)
-    throw new InvalidValue(
-      `${shown(src, start, end)} is not an object, which is all that JSON in ClickHouse holds`,
-    );
+  const misfit = jsonObjectMisfit(src.toString('utf8', start, end));
+  if (misfit)
+    throw new InvalidValue(`${shown(src, start, end)} ${misfit}, which the JSON type of ClickHouse refuses`);
   out.writeString(src, start, end);
 };

@@ -95,13 +95,17 @@ export function codecFor(column: Column, clickHouseType: string, onInvalid: OnIn
   const { type } = splitNullable(clickHouseType);
   const layout = layoutOf(type);
   const encoders = layout && chooseEncoders(from, type, onInvalid);
-  if (!encoders)
-    throw new CdcError(
-      'TYPE_MISMATCH',
-      `column "${column.name}" is ${describe(column.type)} in PostgreSQL, which ClickHouse type ${clickHouseType} cannot hold exactly`,
-      { hint: `Use ${from.defaultType({ time64: false })} or String; docs/types.md lists what fits.` },
-    );
+  if (!encoders) throw mismatch(column, from, clickHouseType);
   return { type, canBeNullable: isNullableType(type), ...encoders, ...layout };
+}
+
+function mismatch(column: Column, from: ValueType, clickHouseType: string): CdcError {
+  const fitting = [...new Set([from.defaultType({ time64: true }), 'String'])].join(' or ');
+  return new CdcError(
+    'TYPE_MISMATCH',
+    `column "${column.name}" is ${describe(column.type)} in PostgreSQL, which ClickHouse type ${clickHouseType} cannot hold exactly`,
+    { hint: `Use ${fitting}; docs/types.md lists what fits.` },
+  );
 }
 
 /** Whether the binary (send) form of the type is decoded here. */
