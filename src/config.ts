@@ -228,7 +228,7 @@ function resolveKafka(kafka: Settings['kafka'], ownName: string, problem: Proble
   return {
     brokers: kafka.brokers,
     topics: kafka.topics,
-    registry: kafka.registry,
+    registry: kafka.registry && new URL(kafka.registry).href,
     group: kafka.group ?? ownName,
     ...(enabled && { tls: details ?? {} }),
     ...(mechanism && { sasl: { mechanism, username: username!, password: password! } }),

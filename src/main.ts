@@ -13,10 +13,8 @@ interface Options {
   [name: string]: unknown;
 }
 
-/** Runs a command to its exit code. Its module is loaded only now: others may need what is not installed. */
-type Run<T> = (config: Config, options: T, stop: AbortSignal) => Promise<number>;
-
 let exitCode = 0;
+let debug = isDebug(process.env.WAL_CDC_LOG_LEVEL);
 
 const program = new Command('wal-cdc')
   .description("PostgreSQL's write-ahead log becomes live ClickHouse tables.")
@@ -37,24 +35,26 @@ Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 source, broker or 
 
 command('demo', 'Run PostgreSQL, ClickHouse and the pipeline between them, all embedded, with live writes', {
   examples: ['demo', 'demo --for 60s --rate 2000', 'demo --dir /tmp/demo --port 0'],
-  flags: false,
   options: [
     new Option('--for <duration>', 'end after this time, as in 60s or 5m; otherwise on Ctrl-C').argParser(
       parseDuration,
     ),
     new Option('--rate <number>', 'rows written per second').argParser(parseWhole(1, 1_000_000)).default(500),
-    new Option('--port <number>', 'port of the status page; 0 takes a free one')
-      .argParser(parseWhole(0, 65_535))
-      .default(8080),
+    portOption('port of the status page', 8080),
     new Option('--dir <folder>', 'where the databases live').default('.wal-cdc/demo'),
+    configOption(),
   ],
-  load: async () => (await import('./cli/demo.ts')).demo,
-  pick: given => ({
-    forMs: given.for as number | undefined,
-    rate: given.rate as number,
-    port: given.port as number,
-    dir: given.dir as string,
-  }),
+  run: async (given, stop) => {
+    const config = configOf(given);
+    const { demo } = await import('./cli/demo.ts');
+    const {
+      for: forMs,
+      rate,
+      port,
+      dir,
+    } = given as { for?: number; rate: number; port: number; dir: string };
+    return demo(config, { forMs, rate, port, dir }, stop);
+  },
 });
 
 command('run', 'Run the service: read changes, write them to ClickHouse', {
@@ -72,20 +72,44 @@ command('run', 'Run the service: read changes, write them to ClickHouse', {
     new Option(
       '--keep-rows',
       'write to tables that already have rows, without a copy (with --snapshot none)',
-    ).default(false),
+    ),
+    configOption(),
+    ...settingOptions(),
   ],
-  load: async () => (await import('./cli/run.ts')).run,
-  pick: given => ({
-    untilPosition: given.until as string | undefined,
-    keepRows: given.keepRows as boolean,
-  }),
+  run: async (given, stop) => {
+    const config = configOf(given);
+    const { run } = await import('./cli/run.ts');
+    const { until, keepRows } = given as { until?: string; keepRows?: boolean };
+    return run(config, { untilPosition: until, keepRows: keepRows === true }, stop);
+  },
 });
+
+command(
+  'clickhouse',
+  'Run the embedded ClickHouse alone; its first line of output is the URL to connect with',
+  {
+    examples: ['clickhouse --dir ./ch', 'clickhouse --dir ./ch --port 0 --password secret'],
+    options: [
+      new Option('--dir <folder>', 'where the data lives').makeOptionMandatory(),
+      portOption('port of the HTTP interface', 8123),
+      new Option('--password <text>', 'password of user wal_cdc; otherwise one is made for the folder'),
+    ],
+    run: async (given, signal) => {
+      const { runClickHouse } = await import('./cli/clickhouse.ts');
+      const { dir, port, password } = given as { dir: string; port: number; password?: string };
+      return runClickHouse({ dir, port, password, signal });
+    },
+  },
+);
 
 command('doctor', 'Check source, broker and sink, and say what to change', {
   examples: ['doctor --config wal-cdc.yaml', 'doctor --mode wal --postgres postgres://me@db/app --json'],
-  json: true,
-  load: async () => (await import('./cli/doctor.ts')).doctor,
-  pick: ({ json }) => ({ json: json === true }),
+  options: [jsonOption(), configOption(), ...settingOptions()],
+  run: async (given, stop) => {
+    const config = configOf(given);
+    const { doctor } = await import('./cli/doctor.ts');
+    return doctor(config, { json: given.json === true }, stop);
+  },
 });
 
 command('plan', 'Print the ClickHouse DDL and PostgreSQL objects that run would create; change nothing', {
@@ -93,30 +117,41 @@ command('plan', 'Print the ClickHouse DDL and PostgreSQL objects that run would 
     'plan --config wal-cdc.yaml',
     "plan --mode wal --postgres postgres://me@db/app --tables 'public.*'",
   ],
-  json: true,
-  load: async () => (await import('./cli/plan.ts')).plan,
-  pick: ({ json }) => ({ json: json === true }),
+  options: [jsonOption(), configOption(), ...settingOptions()],
+  run: async (given, stop) => {
+    const config = configOf(given);
+    const { plan } = await import('./cli/plan.ts');
+    return plan(config, { json: given.json === true }, stop);
+  },
 });
 
 command('status', 'Show tables, phases, freshness, lag, retained WAL and dead letters', {
   examples: ['status --config wal-cdc.yaml', 'status --listen 127.0.0.1:8080 --json'],
-  json: true,
-  load: async () => (await import('./cli/status.ts')).status,
-  pick: ({ json }) => ({ json: json === true }),
+  options: [jsonOption(), configOption(), ...settingOptions()],
+  run: async (given, stop) => {
+    const config = configOf(given);
+    const { status } = await import('./cli/status.ts');
+    return status(config, { json: given.json === true }, stop);
+  },
 });
 
 command('teardown', 'Drop the slot and publication that the pipeline made', {
   examples: ['teardown --config wal-cdc.yaml', 'teardown --config wal-cdc.yaml --data'],
-  json: true,
-  options: [new Option('--data', 'drop its ClickHouse tables too').default(false)],
-  load: async () => (await import('./cli/teardown.ts')).teardown,
-  pick: ({ json, data }) => ({ json: json === true, data: data === true }),
+  options: [
+    new Option('--data', 'drop its ClickHouse tables too'),
+    jsonOption(),
+    configOption(),
+    ...settingOptions(),
+  ],
+  run: async (given, stop) => {
+    const config = configOf(given);
+    const { teardown } = await import('./cli/teardown.ts');
+    return teardown(config, { json: given.json === true, data: given.data === true }, stop);
+  },
 });
 
 // A fault outside of any command's own course.
-process.on('uncaughtException', error => {
-  process.exit(report(error, false, /^(debug|trace)$/.test(process.env.WAL_CDC_LOG_LEVEL ?? '')));
-});
+process.on('uncaughtException', error => process.exit(report(error, false)));
 // The reader of a pipe (as in `wal-cdc plan | head`) may leave early.
 process.stdout.on('error', () => process.exit(exitCode));
 
@@ -129,37 +164,48 @@ try {
 // What was written to a pipe goes out before the process ends; nothing else needs to be waited for.
 process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)));
 
-interface Definition<T> {
-  examples: string[];
-  options?: Option[];
-  json?: boolean;
-  /** Whether the command takes the flags of settings. */
-  flags?: boolean;
-  load: () => Promise<Run<T>>;
-  pick: (given: Options) => T;
-}
-
-function command<T>(name: string, about: string, definition: Definition<T>): void {
-  const { examples, options = [], json = false, flags = true } = definition;
+/**
+ * Adds a command. `run` resolves to the exit code; it imports the command's module itself, so that start-up is fast
+ * and what is not installed is missed only by the commands that need it.
+ */
+function command(
+  name: string,
+  about: string,
+  definition: {
+    examples: string[];
+    options: Option[];
+    run: (given: Options, stop: AbortSignal) => Promise<number>;
+  },
+): void {
   const created = program
     .command(name)
     .description(`${about}.`)
-    .addHelpText('after', `\nExamples:\n${examples.map(example => `  wal-cdc ${example}`).join('\n')}`);
-  for (const option of options) created.addOption(option);
-  if (json) created.option('--json', 'print JSON');
-  created.option('--config <file>', 'YAML file with settings (or WAL_CDC_CONFIG)');
-  if (flags) for (const option of settingOptions()) created.addOption(option);
+    .addHelpText(
+      'after',
+      `\nExamples:\n${definition.examples.map(example => `  wal-cdc ${example}`).join('\n')}`,
+    );
+  for (const option of definition.options) created.addOption(option);
   created.action(async (given: Options) => {
-    let logLevel = process.env.WAL_CDC_LOG_LEVEL;
     try {
-      const config = loadConfig({ file: given.config, env: process.env, flags: settingFlags(given) });
-      logLevel = config.log.level;
-      const run = await definition.load();
-      exitCode = await run(config, definition.pick(given), stopOnSignals());
+      exitCode = await definition.run(given, stopOnSignals());
     } catch (error) {
-      exitCode = report(error, given.json === true, logLevel === 'debug' || logLevel === 'trace');
+      exitCode = report(error, given.json === true);
     }
   });
+}
+
+function configOption(): Option {
+  return new Option('--config <file>', 'YAML file with settings (or WAL_CDC_CONFIG)');
+}
+
+function jsonOption(): Option {
+  return new Option('--json', 'print JSON');
+}
+
+function portOption(about: string, fallback: number): Option {
+  return new Option('--port <number>', `${about}; 0 takes a free one`)
+    .argParser(parseWhole(0, 65_535))
+    .default(fallback);
 }
 
 function settingOptions(): Option[] {
@@ -179,18 +225,17 @@ function settingOptions(): Option[] {
     });
 }
 
-function settingFlags(given: Options): Record<string, string | undefined> {
-  const flags = leaves.filter(leaf => leaf.info.flag);
-  return Object.fromEntries(
-    flags.map(({ path, info }) => [
-      path,
-      given[new Option(info.flag!).attributeName()] as string | undefined,
-    ]),
-  );
+function configOf(given: Options): Config {
+  const flags = leaves
+    .filter(leaf => leaf.info.flag)
+    .map(({ path, info }) => [path, given[new Option(info.flag!).attributeName()] as string | undefined]);
+  const config = loadConfig({ file: given.config, env: process.env, flags: Object.fromEntries(flags) });
+  debug = isDebug(config.log.level);
+  return config;
 }
 
-/** Prints a failure without its stack, unless debugging is asked for. Returns the exit code. */
-function report(thrown: unknown, json: boolean, debug: boolean): number {
+/** Prints a failure, its stack only when debugging. Returns the exit code. */
+function report(thrown: unknown, json: boolean): number {
   const error = asCdcError(thrown);
   const { code, hint, table } = error;
   const message = redactText(error.message);
@@ -198,6 +243,10 @@ function report(thrown: unknown, json: boolean, debug: boolean): number {
   else process.stderr.write(`error: ${message}\nhint: ${hint}\ncode: ${code}\n`);
   if (debug) process.stderr.write(`${redactText(inspect(thrown))}\n`);
   return error.exitCode;
+}
+
+function isDebug(level: string | undefined): boolean {
+  return level === 'debug' || level === 'trace';
 }
 
 function parseDuration(text: string): number {

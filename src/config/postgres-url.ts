@@ -57,13 +57,16 @@ export function normalizePostgresUrl(
     encodeURIComponent(user) +
     (password === '' ? '' : `:${encodeURIComponent(password)}`) +
     (user === '' ? '' : '@');
-  const authority = host.startsWith('/')
-    ? port === ''
-      ? ''
-      : `localhost:${port}`
-    : host + (port && `:${port}`);
+  // URL parsers want a host behind a user; `host=` wins over it.
+  const authority = (host.startsWith('/') ? 'localhost' : host) + (port && `:${port}`);
   const search = out.toString().replaceAll('+', '%20');
-  return `postgres://${credentials}${authority}/${encodeURIComponent(database)}${search && `?${search}`}`;
+  const url = `postgres://${credentials}${authority}/${encodeURI(database)}${search && `?${search}`}`;
+  // `pg` decodes a database name as a whole URL, in which some characters cannot be escaped.
+  if (decodeURI(new URL(url).pathname.slice(1)) !== database)
+    throw new SyntaxError(
+      'names a database with characters that the client library cannot ask for, such as ? or #',
+    );
+  return url;
 }
 
 function parseHost(authority: string, query: Record<string, string>): { host: string; port: string } {

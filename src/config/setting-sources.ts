@@ -96,6 +96,8 @@ function offsetOf(doc: Document, path: readonly PropertyKey[]): number | undefin
 }
 
 const prefix = 'WAL_CDC_';
+/** Not settings: of the tests and benchmarks. */
+const otherVariable = /^WAL_CDC_(CONFIG|SLOW|SEED|CRASH_AT|RANDOM_VALUES|TEST_[A-Z_]+)$/;
 /** Kubernetes adds these for a service named wal-cdc or wal-cdc-…. */
 const serviceLink =
   /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
@@ -113,7 +115,7 @@ function readVariables(
   );
   const givenBy = new Map<string, string>();
   for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith(prefix) || value === undefined || name === 'WAL_CDC_CONFIG') continue;
+    if (!name.startsWith(prefix) || value === undefined || otherVariable.test(name)) continue;
     if (serviceLink.test(name) || (/_PORT$/.test(name) && /^(tcp|udp|sctp):\/\//.test(value))) continue;
     const fromFile = !known.has(flat(name)) && name.endsWith('_FILE');
     const path = known.get(flat(fromFile ? name.slice(0, -'_FILE'.length) : name));

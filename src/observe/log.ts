@@ -1,6 +1,8 @@
+import { inspect } from 'node:util';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import { redactText } from '../config/redact.ts';
+import { asCdcError } from '../core/errors.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
@@ -14,13 +16,20 @@ export interface LogOptions {
 export type Log = Pick<pino.Logger, 'debug' | 'info' | 'warn' | 'error' | 'child'>;
 
 /** Logs to stderr (stdout belongs to what commands print), synchronously, so that the last line before an exit is not lost. */
-export function createLog(options: LogOptions, stream: NodeJS.WriteStream = process.stderr): Log {
+export function createLog(
+  options: LogOptions,
+  stream: { fd: number; isTTY?: boolean } = process.stderr,
+): Log {
   const readable = options.format === 'pretty' || (options.format === 'auto' && stream.isTTY === true);
+  const withStack = options.level === 'debug' || options.level === 'trace';
   return pino(
     {
       level: options.level,
       base: undefined,
       timestamp: pino.stdTimeFunctions.isoTime,
+      serializers: {
+        err: error => describeError(error, withStack),
+      },
       formatters: { level: label => ({ level: label }) },
       redact: { paths: secretPaths, censor: '***' },
       // Passwords also hide in URLs inside messages of libraries.
@@ -28,16 +37,23 @@ export function createLog(options: LogOptions, stream: NodeJS.WriteStream = proc
     },
     readable
       ? pretty({
-          destination: stream,
+          destination: stream.fd,
           sync: true,
           colorize: stream.isTTY === true,
           translateTime: 'SYS:HH:MM:ss.l',
           ignore: 'pid,hostname',
           singleLine: true,
         })
-      : pino.destination({ dest: (stream as { fd?: number }).fd ?? 2, sync: true }),
+      : pino.destination({ dest: stream.fd, sync: true }),
   );
 }
 
-const secretNames = ['password', 'token', 'authorization', 'Authorization', 'key'];
+/** Code, message and hint say what a user can use; the stack is for debugging. */
+function describeError(error: unknown, withStack: boolean): unknown {
+  if (!(error instanceof Error)) return error;
+  const { code, hint, table } = asCdcError(error);
+  return { code, message: error.message, hint, table, ...(withStack && { stack: inspect(error) }) };
+}
+
+const secretNames = ['password', 'token', 'authorization', 'Authorization'];
 const secretPaths = secretNames.flatMap(name => [name, `*.${name}`, `*.*.${name}`]);
