@@ -126,6 +126,12 @@ const kinds = {
     about: 'A message of the replication protocol is not what the protocol says.',
     hint: 'Please report this with the version of PostgreSQL.',
   },
+  TUPLE_FORMAT: {
+    action: 'retry',
+    exit: 1,
+    about: 'A column came in a binary form that is not decoded; the stream is opened again with text.',
+    hint: 'Nothing to do.',
+  },
   POSITION_RANGE: {
     action: 'stop',
     exit: 1,

@@ -21,6 +21,7 @@ export class WalService implements StatusProvider {
   #session: WalSession | undefined;
   #phase: Phase = 'starting';
   #streamed = false;
+  #textTuples = false;
   #stopping = false;
   #problem: StatusSnapshot['problem'];
   readonly #stop = new AbortController();
@@ -49,6 +50,7 @@ export class WalService implements StatusProvider {
         const passes = failure.action === 'retry' || passing.includes(failure.code);
         if (!(this.#streamed ? passes : waitsForSlot)) throw failure;
         if (this.#stopping) return;
+        if (failure.code === 'TUPLE_FORMAT') this.#textTuples = true;
         const { code, message, hint } = failure;
         this.#problem = { code, message, hint, since: this.#problem?.since ?? new Date().toISOString() };
         this.#phase = 'retrying';
@@ -62,7 +64,7 @@ export class WalService implements StatusProvider {
 
   async #runSession(started: () => void): Promise<void> {
     const { log } = this.#options;
-    const session = await WalSession.open(this.#options);
+    const session = await WalSession.open({ ...this.#options, textTuples: this.#textTuples });
     for (const table of session.tables) {
       const before = this.#counted.get(table.name);
       if (before) Object.assign(table, before);

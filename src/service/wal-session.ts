@@ -45,6 +45,8 @@ export interface SessionOptions {
   keepRows: boolean;
   /** Ends `run` once this position is queryable and no table is being copied. */
   until: 'current' | Lsn | undefined;
+  /** Asks for tuples as text even if every column could come in binary. */
+  textTuples?: boolean;
 }
 
 const copyWorkers = 2;
@@ -112,6 +114,17 @@ export class WalSession {
   /** Connects both sides, checks them, creates what is missing. Streams nothing yet. */
   static async open(options: SessionOptions): Promise<WalSession> {
     const { config } = options;
+    const deadLetters = Object.entries(config.tableOptions).find(
+      ([, table]) => table.onError === 'dead-letter',
+    );
+    if (deadLetters)
+      throw new CdcError(
+        'CONFIG_INVALID',
+        `tableOptions.${deadLetters[0]}.onError: dead-letter is not available in mode wal`,
+        {
+          hint: 'Leave it out: a row that cannot be written stops its table; columns.….onInvalid says what happens to values.',
+        },
+      );
     const clickhouse = await connectClickHouse(options.clickhouse);
     let source: SourceSession | undefined;
     try {
@@ -157,14 +170,23 @@ export class WalSession {
 
   /** Streams and copies until `stop`, or until the position that was asked for. */
   async run(started: () => void): Promise<void> {
+    try {
+      await this.#streamAndCopy(started);
+    } finally {
+      await this.#close();
+    }
+  }
+
+  async #streamAndCopy(started: () => void): Promise<void> {
     const { config, metrics, until } = this.#options;
     const position = parseLsn(this.#checkpoint.position);
-    const client = await connect(this.#source.address, { replication: true });
-    const binary = [...this.#sink.tables.values()].every(table =>
-      table.table.columns.every(column => decodesBinary(column.type)),
-    );
+    const binary =
+      !this.#options.textTuples &&
+      [...this.#sink.tables.values()].every(table =>
+        table.table.columns.every(column => decodesBinary(column.type)),
+      );
     const stream = new WalStream({
-      client,
+      client: await connect(this.#source.address, { replication: true }),
       slot: config.postgres.slot,
       publication: config.postgres.publication,
       position,
@@ -192,7 +214,7 @@ export class WalSession {
       started();
       if (this.#stopped) return;
       if (until !== undefined) await this.#expect(until === 'current' ? await this.#currentLsn() : until);
-      const monitor = this.#monitor(pipeline);
+      void this.#monitor(pipeline);
       const copies = this.#runCopies(this.#jobs).catch(error => pipeline.fail(error));
       try {
         await pipeline.run(
@@ -202,11 +224,10 @@ export class WalSession {
         this.#stopped = true;
         for (const copier of this.#copiers) copier.stop();
         this.#sink.stop();
-        await Promise.all([copies, monitor]);
+        await copies;
       }
     } finally {
       await stream.close();
-      await this.#close();
     }
   }
 

@@ -236,6 +236,7 @@ export class RowEncoder {
         const kind = data[pos]!;
         if (kind === kindNull) {
           pos++;
+          if (tombstone && columns[c]!.key) throw keyGone(this.relation, columns[c]!.name);
           this.#encodeNull(c, out, tombstone);
         } else if (kind === kindUnchanged) {
           pos++;
@@ -276,7 +277,7 @@ export class RowEncoder {
     if (binary) {
       const encode = this.#binary[c];
       if (!encode)
-        throw new CdcError('PROTOCOL', `column "${column.name}" came in a binary form that is not decoded`);
+        throw new CdcError('TUPLE_FORMAT', `column "${column.name}" came in a binary form that is not decoded`);
       encode(data, start, end, out);
     } else this.#text[c]!(data, start, end, out);
   }
@@ -363,6 +364,16 @@ export class RowEncoder {
       },
     );
   }
+}
+
+/** A tombstone must name its row: without the key it would hit another one. */
+function keyGone(relation: Relation, column: string): CdcError {
+  const name = qualifiedName(relation);
+  return new CdcError(
+    'SCHEMA_CHANGED',
+    `table ${name} does not identify its rows by "${column}" any more: its primary key or replica identity was changed`,
+    { table: name },
+  );
 }
 
 /** Position behind a TupleData that starts at `pos` with its column count. */
