@@ -59,7 +59,9 @@ test('the rate is that of the last full seconds', () => {
   assert.equal(rate.perSecond(start), 0);
   for (let second = 0; second < 10; second++) rate.add(100, start + second * 1000);
   assert.equal(rate.perSecond(start + 10_000), 100);
-  assert.equal(rate.perSecond(start + 12_000), 60);
+  rate.add(9, start + 10_000);
+  assert.equal(rate.perSecond(start + 10_000), 100, 'the second that runs does not count');
+  assert.equal(rate.perSecond(start + 15_000), 9 / 5);
   assert.equal(rate.perSecond(start + 60_000), 0);
   const young = new Rate();
   young.add(50, start);

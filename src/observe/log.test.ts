@@ -59,6 +59,7 @@ test('secrets are replaced in fields, messages and errors', () => {
       );
       log.info({ headers: { authorization: 'Bearer s3cret' }, token: 's3cret' }, 'b');
       log.error(new Error('cannot reach postgres://me:s3cret@h/app'), 'c postgres://me:s3@cret@h');
+      log.warn('cannot parse postgres://me:s3/cret@h/app?password=s3cret');
       log.info({ url: 'http://me:s3cret@h:8123' }, 'GET /?token=s3cret');
     });
     assert.doesNotMatch(text, /s3cret|cret@h/);
