@@ -82,7 +82,7 @@ function shortestInside(value: bigint, gap: bigint, narrowBelow: boolean): Digit
       return distance >= 0n ? distance < 2n * gap : -distance < below * gap;
     });
     if (candidates.length === 0) continue;
-    const closest = candidates.reduce((a, b) => (value * 2n - a * unit < b * unit + 0n ? a : b));
+    const closest = candidates.reduce((a, b) => (value * 2n - a * unit < b * unit ? a : b));
     const digits = String(closest);
     return { digits: digits.replace(/0+$/, ''), point: text.length + digits.length - kept };
   }
@@ -90,13 +90,22 @@ function shortestInside(value: bigint, gap: bigint, narrowBelow: boolean): Digit
 
 function shortestFloat4(value: number): Digits {
   for (let kept = 1; kept < 9; kept++) {
-    const found = value.toExponential(kept - 1);
+    const found = rounded(value, kept);
     if (readsBackInside(Number(found), value)) return digitsOf(found);
     // Below a power of two floats lie closer: the nearest digits may miss, the next ones up may not.
-    const up = roundedUp(found);
+    const up = nextUp(found);
     if (Number(found) < value && readsBackInside(Number(up), value)) return digitsOf(up);
   }
-  return digitsOf(value.toExponential(8));
+  return digitsOf(rounded(value, 9));
+}
+
+/** The nearest decimal of `kept` digits, of two the even one. toExponential takes the larger. */
+function rounded(value: number, kept: number): string {
+  const found = value.toExponential(kept - 1);
+  const exact = value.toExponential(100).replace('.', '');
+  const isTie = /^50*e/.test(exact.slice(kept)) && /[13579]e/.test(found);
+  // The larger one of a tie is odd: the one below is even, and has the same number of digits.
+  return isTie ? found.replace(/[13579](?=e)/, digit => String(Number(digit) - 1)) : found;
 }
 
 /** Whether the decimal reads back as the float4 `value` and lies not halfway to its neighbour. */
@@ -106,7 +115,7 @@ function readsBackInside(decimal: number, value: number): boolean {
   return Math.fround(beyond) === value || Math.fround(beyond) !== beyond;
 }
 
-function roundedUp(exponential: string): string {
+function nextUp(exponential: string): string {
   const at = exponential.indexOf('e');
   const fraction = exponential.slice(0, at).split('.')[1]?.length ?? 0;
   const digits = BigInt(exponential.slice(0, at).replace('.', '')) + 1n;
