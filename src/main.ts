@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { redactText } from './config/redact.ts';
 import { defaultText, isList, leaves } from './config/setting-tree.ts';
@@ -135,6 +135,17 @@ command('status', 'Show tables, phases, freshness, lag, retained WAL and dead le
   },
 });
 
+command('resync', 'Copy tables afresh behind the live ones, and swap them', {
+  examples: ['resync public.orders --config wal-cdc.yaml'],
+  argument: new Argument('<tables...>', 'as schema.table'),
+  options: [configOption(), ...settingOptions()],
+  run: async (given, stop, tables) => {
+    const config = configOf(given);
+    const { resync } = await import('./cli/resync.ts');
+    return resync(config, { tables }, stop);
+  },
+});
+
 command('teardown', 'Drop the slot and publication that the pipeline made', {
   examples: ['teardown --config wal-cdc.yaml', 'teardown --config wal-cdc.yaml --data'],
   options: [
@@ -173,8 +184,10 @@ function command(
   about: string,
   definition: {
     examples: string[];
+    argument?: Argument;
     options: Option[];
-    run: (given: Options, stop: AbortSignal) => Promise<number>;
+    /** `words` are what the argument takes. */
+    run: (given: Options, stop: AbortSignal, words: string[]) => Promise<number>;
   },
 ): void {
   const created = program
@@ -185,9 +198,12 @@ function command(
       `\nExamples:\n${definition.examples.map(example => `  wal-cdc ${example}`).join('\n')}`,
     );
   for (const option of definition.options) created.addOption(option);
-  created.action(async (given: Options) => {
+  if (definition.argument) created.addArgument(definition.argument);
+  created.action(async (...args: unknown[]) => {
+    const words = definition.argument ? (args[0] as string[]) : [];
+    const given = (definition.argument ? args[1] : args[0]) as Options;
     try {
-      exitCode = await definition.run(given, stopOnSignals());
+      exitCode = await definition.run(given, stopOnSignals(), words);
     } catch (error) {
       exitCode = report(error, given.json === true);
     }

@@ -94,13 +94,13 @@ const kinds = {
     action: 'stop',
     exit: 3,
     about: 'The slot is gone although a checkpoint says that it existed.',
-    hint: 'Changes since the checkpoint are lost to the stream: run "wal-cdc resync" to copy the tables afresh.',
+    hint: 'Changes since the checkpoint will not come: run "wal-cdc teardown" and start again, every table is copied afresh behind the live one.',
   },
   SLOT_MOVED: {
     action: 'stop',
     exit: 3,
     about: 'The slot is ahead of the checkpoint: changes between them will not come again.',
-    hint: 'Something else consumed the slot: run "wal-cdc resync" to copy the tables afresh.',
+    hint: 'Something else consumed the slot: run "wal-cdc teardown" and start again, every table is copied afresh behind the live one.',
   },
   SLOT_UNUSABLE: {
     action: 'stop',

@@ -13,7 +13,7 @@ import { quoteTableName, shadowName } from '../sinks/clickhouse/names.ts';
 import type { RowEncoder } from '../sinks/clickhouse/row-encoder.ts';
 import type { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
 import type { SinkTable } from '../sinks/clickhouse/sink-table.ts';
-import { inspectTarget } from '../sinks/clickhouse/target.ts';
+import { buildCreateTableSql, inspectTarget, type TargetOptions } from '../sinks/clickhouse/target.ts';
 import { decodesBinary } from '../sinks/clickhouse/types/registry.ts';
 import type { SourceTable } from '../sources/wal/catalog.ts';
 import {
@@ -35,6 +35,7 @@ export interface CopyJob {
 export interface TableCopierOptions {
   address: PostgresAddress;
   clickhouse: ClickHouse;
+  target: TargetOptions;
   sink: ClickHouseSink;
   metrics: Metrics;
   log: Log;
@@ -383,15 +384,23 @@ export class TableCopier {
   }
 
   async #freshShadow(table: SinkTable): Promise<void> {
-    await createShadow(this.#options.clickhouse, table);
+    await createShadow(this.#options.clickhouse, table, this.#options.target);
   }
 }
 
-/** Makes an empty shadow like the live table and notes it in the state (not saved here). */
-export async function createShadow(clickhouse: ClickHouse, table: SinkTable): Promise<void> {
+/** Makes an empty shadow, like the live table where that fits, and notes it in the state (not saved here). */
+export async function createShadow(
+  clickhouse: ClickHouse,
+  table: SinkTable,
+  options: TargetOptions,
+): Promise<void> {
   const name = shadowName(table.plan.name);
   await clickhouse.command(`DROP TABLE IF EXISTS ${quoteTableName(name)} SYNC`);
-  await clickhouse.command(`CREATE TABLE ${quoteTableName(name)} AS ${quoteTableName(table.plan.name)}`);
+  await clickhouse.command(
+    table.state.live
+      ? `CREATE TABLE ${quoteTableName(name)} AS ${quoteTableName(table.plan.name)}`
+      : buildCreateTableSql(table.plan, options, name),
+  );
   const made = await inspectTarget(clickhouse, name);
   table.state.shadow = { table: name.table, uuid: made!.uuid };
 }

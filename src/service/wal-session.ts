@@ -32,6 +32,7 @@ import {
   type SlotState,
 } from '../sources/wal/slot.ts';
 import { WalStream } from '../sources/wal/stream.ts';
+import { addColumns } from './added-columns.ts';
 import { type ClickHouseAddress, connectClickHouse, targetOptions } from './clickhouse-address.ts';
 import { SourceRows } from './source-rows.ts';
 import { ensurePublication, openSource, resolveScope, type SourceSession } from './source-setup.ts';
@@ -105,6 +106,7 @@ export class WalSession {
       patienceMs: sinkPatienceMs,
       fetchSourceRow: (relation, key, columns) => this.#rows.fetch(relation, key, columns),
       adopt: relation => this.#adopt(relation),
+      addColumns: (table, relation) => this.#addColumns(table, relation),
       abandonCopy: async table => {
         await Promise.all(this.#copiers.map(copier => copier.abandon(table)));
       },
@@ -307,6 +309,7 @@ export class WalSession {
     const copier = new TableCopier({
       address: this.#source.address,
       clickhouse: this.#clickhouse.clickhouse,
+      target: targetOptions(this.#options.config),
       sink: this.#sink,
       metrics,
       log,
@@ -333,6 +336,7 @@ export class WalSession {
       try {
         for (const { command, arguments: args } of await this.#control.takeRequests()) {
           if (command === 'checkpoint') this.expect(parseLsn(args));
+          if (command === 'resync') await this.#resync(JSON.parse(args) as string[]);
         }
         if (performance.now() - checkedAtMs > monitorIntervalMs) {
           checkedAtMs = performance.now();
@@ -360,6 +364,12 @@ export class WalSession {
     }
   }
 
+  /** Marks tables for a copy afresh; the next session, which begins at once, carries it out. */
+  async #resync(names: string[]): Promise<void> {
+    await this.#pipeline!.between(() => markForCopy(this.#control, names));
+    this.#pipeline!.fail(new CdcError('COPY_BROKEN', `copying ${names.join(', ')} afresh`));
+  }
+
   /** PostgreSQL 18 skips a dropped publication silently, and rows vanish. */
   async #checkPublication(): Promise<void> {
     const { publication: name } = this.#options.config.postgres;
@@ -370,15 +380,35 @@ export class WalSession {
       });
   }
 
+  async #addColumns(table: SinkTable, relation: Relation): Promise<void> {
+    const source = await this.#describe(relation);
+    if (!source) return; // dropped since: the encoder says which column is missing
+    const options = targetOptions(this.#options.config);
+    const { clickhouse, capabilities } = this.#clickhouse;
+    await addColumns(this.#source.client, clickhouse, table, source, options, capabilities);
+    const added = relation.columns.map(column => column.name).filter(name => table.types.has(name));
+    this.#options.log.info({ table: table.name, columns: added }, 'columns added');
+  }
+
+  /** The table as the publication and the catalog have it now. */
+  async #describe(relation: Relation): Promise<SourceTable | undefined> {
+    const { client, types, info } = this.#source;
+    const published = await publishedTables(
+      client,
+      this.#options.config.postgres.publication,
+      info.serverVersion,
+    );
+    const found = published.filter(t => t.schema === relation.schema && t.name === relation.name);
+    const [table] = await describeTables(client, types, found, this.#publication.generatedStored);
+    return table?.id === relation.id ? table : undefined;
+  }
+
   /** A relation that came up in the stream: a table that was added to the publication. */
   async #adopt(relation: Relation): Promise<SinkTable | undefined> {
     const { config, log } = this.#options;
     if (!matchesPattern(config.tables, config.exclude, relation.schema, relation.name)) return undefined;
-    const { client, types, info } = this.#source;
-    const published = await publishedTables(client, config.postgres.publication, info.serverVersion);
-    const found = published.filter(t => t.schema === relation.schema && t.name === relation.name);
-    const [table] = await describeTables(client, types, found, this.#publication.generatedStored);
-    if (!table || table.id !== relation.id) {
+    const table = await this.#describe(relation);
+    if (!table) {
       log.warn(
         { table: qualifiedName(relation) },
         'changes of a table that is not published any more are left out',
@@ -443,7 +473,15 @@ export class WalSession {
     await clickhouse.command(buildCreateDatabaseSql(plan.name.database, options));
     let actual = await inspectTarget(clickhouse, plan.name);
     let state = saved;
-    if (actual) checkTarget(source, plan, actual, options);
+    if (actual && state?.phase === 'copying' && !fits(() => checkTarget(source, plan, actual!, options))) {
+      // A copy afresh: what it fills is made anew, the live table stays as it is until it is exchanged.
+      state.live = false;
+      actual = (state.shadow &&
+        (await inspectTarget(clickhouse, { ...plan.name, table: state.shadow.table }))) ?? {
+        ...actual,
+        columns: new Map(plan.columns.map(column => [column.name, column.type])),
+      };
+    } else if (actual) checkTarget(source, plan, actual, options);
     else {
       await clickhouse.command(buildCreateTableSql(plan, options));
       actual = (await inspectTarget(clickhouse, plan.name))!;
@@ -451,13 +489,17 @@ export class WalSession {
         log.warn({ table: qualifiedName(source) }, 'its ClickHouse table was gone: it is copied afresh');
       state = undefined;
     }
-    if (state && state.phase === 'streaming' && state.key.join() !== source.key.join())
+    if (state?.phase === 'streaming' && state.key.join() !== source.key.join())
       throw new CdcError(
         'SCHEMA_CHANGED',
         `table ${qualifiedName(source)} is told apart by (${source.key.join(', ')}) now, no longer by (${state.key.join(', ')})`,
       );
     const fresh = state === undefined;
     state ??= newState(source);
+    if (state.phase === 'copying' && state.base === undefined) {
+      state.key = source.key;
+      state.keyRule = source.keyRule;
+    }
     const table = new SinkTable(source, plan, actual.columns, state, options, this.#checkpoint.epoch);
     table.estimatedRows = source.estimatedRows;
     if (fresh && config.snapshot === 'none') {
@@ -477,15 +519,15 @@ export class WalSession {
           table: qualifiedName(source),
         },
       );
-    if (fresh && state.phase === 'copying' && !table.keyless) {
+    if (state.shadow) await this.#recallShadow(table);
+    else if (state.phase === 'copying' && state.base === undefined && !table.keyless) {
       // Rows that the source does not have any more would stay for ever.
-      if (actual.rows > 0) await createShadow(clickhouse, table);
+      if (actual.rows > 0) await createShadow(clickhouse, table, options);
       else state.live = true;
     }
-    if (!fresh && state.shadow) await this.#recallShadow(table);
     this.#sink.tables.set(source.id, table);
     metrics.setTableState(table.name, state.phase);
-    if (fresh) await this.#sink.saveTable(table);
+    if (fresh || state.base === undefined) await this.#sink.saveTable(table);
     return state.phase === 'copying' ? { source, table } : undefined;
   }
 
@@ -504,7 +546,7 @@ export class WalSession {
     await clickhouse.command(`DROP TABLE IF EXISTS ${quoteTableName(table.shadow!)} SYNC`);
     delete table.state.base;
     delete table.state.leaves;
-    await createShadow(clickhouse, table);
+    await createShadow(clickhouse, table, targetOptions(this.#options.config));
     await this.#sink.saveTable(table);
   }
 
@@ -518,6 +560,34 @@ export class WalSession {
       first.code as CdcError['code'],
       stopped.length === 1 ? first.message : `every table is stopped; the first one: ${first.message}`,
       { hint: first.hint },
+    );
+  }
+}
+
+function fits(check: () => void): boolean {
+  try {
+    check();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes a later session copy the tables afresh, behind the live ones. Throws NO_TABLES for names that are not known. */
+export async function markForCopy(control: ControlTables, names: string[]): Promise<void> {
+  const known = await control.loadTables();
+  const unknown = names.filter(name => !known.some(table => qualifiedName(table) === name));
+  if (unknown.length > 0)
+    throw new CdcError('NO_TABLES', `the pipeline does not replicate ${unknown.join(', ')}`, {
+      hint: `It replicates ${known.map(qualifiedName).join(', ') || 'nothing yet'}.`,
+    });
+  for (const { schema, name, state } of known) {
+    if (!names.includes(qualifiedName({ schema, name }))) continue;
+    const { keyRule, key, truncated } = state;
+    const live = state.phase !== 'copying' || state.live;
+    await control.saveTable(
+      { schema, name },
+      { phase: 'copying', keyRule, key, live, copiedRows: 0, truncated },
     );
   }
 }

@@ -277,7 +277,10 @@ export class RowEncoder {
     if (binary) {
       const encode = this.#binary[c];
       if (!encode)
-        throw new CdcError('TUPLE_FORMAT', `column "${column.name}" came in a binary form that is not decoded`);
+        throw new CdcError(
+          'TUPLE_FORMAT',
+          `column "${column.name}" came in a binary form that is not decoded`,
+        );
       encode(data, start, end, out);
     } else this.#text[c]!(data, start, end, out);
   }

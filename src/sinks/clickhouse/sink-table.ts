@@ -11,12 +11,12 @@ import { codecFor, splitNullable } from './types/registry.ts';
 
 /** A table while the service runs: what is saved of it, how its rows are encoded, what was written. */
 export class SinkTable {
-  readonly table: Table;
+  table: Table;
   readonly plan: TargetPlan;
   readonly name: string;
   readonly state: TableState;
   /** Types by column name, as ClickHouse has them. */
-  readonly types: Map<string, string>;
+  types: Map<string, string>;
   readonly #options: TargetOptions;
   readonly #epoch: number;
   readonly #encoders = new WeakMap<Relation, RowEncoder>();
@@ -43,6 +43,12 @@ export class SinkTable {
     this.name = qualifiedName(table);
     this.#options = options;
     this.#epoch = epoch;
+  }
+
+  /** Goes on with a changed description of the source table and its ClickHouse columns. */
+  adopt(table: Table, types: Map<string, string>): void {
+    this.table = table;
+    this.types = types;
   }
 
   get keyless(): boolean {

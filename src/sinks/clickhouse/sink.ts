@@ -29,6 +29,8 @@ export interface ClickHouseSinkOptions {
   fetchSourceRow: FetchSourceRow;
   /** A relation that no table is registered for: registers it if it is to be replicated. */
   adopt(relation: Relation): Promise<SinkTable | undefined>;
+  /** Makes columns of `relation` that ClickHouse does not have yet, or throws SCHEMA_CHANGED. */
+  addColumns(table: SinkTable, relation: Relation): Promise<void>;
   /** Ends the copy of a table that a truncate emptied; resolves when none of its chunks is in flight. */
   abandonCopy(table: SinkTable): Promise<void>;
 }
@@ -79,6 +81,8 @@ export class ClickHouseSink implements Sink {
   async #writeRows(table: SinkTable, batch: Batch, group: RowGroup): Promise<void> {
     const { transactions } = batch;
     const data = batch.data.buf;
+    if (group.relation.columns.some(column => !table.types.has(column.name)))
+      await this.#options.addColumns(table, group.relation);
     const encoder = table.encoder(group.relation);
     const until = table.keyless ? firstChangeOfOldRow(group) : group.count;
     const firstLive = table.firstLiveRow(group, transactions);

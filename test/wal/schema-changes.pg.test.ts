@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ControlTables } from '../../src/sinks/clickhouse/control-tables.ts';
+import { freshDatabase } from '../support/postgres.ts';
+import { startReplication } from '../support/replication.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+test('added columns arrive: without a default, and with one that older rows read (D01, D02)', async () => {
+  await using db = await freshDatabase();
+  await db.client.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)');
+  await using replication = await startReplication(db);
+  await replication.expectEqual();
+  await db.client.query('ALTER TABLE t ADD COLUMN note text; INSERT INTO t VALUES (101, $$n$$)');
+  await replication.expectEqual();
+  await db.client.query(`
+    ALTER TABLE t ADD COLUMN level int NOT NULL DEFAULT 7, ADD COLUMN label text DEFAULT 'it''s', ADD COLUMN ok bool DEFAULT true,
+      ADD COLUMN at timestamptz DEFAULT '2024-05-06 07:08:09.5+02', ADD COLUMN price numeric(8, 2) DEFAULT 1.5;
+    ALTER TABLE t ALTER COLUMN level SET DEFAULT 8;
+    INSERT INTO t (id) VALUES (102); UPDATE t SET note = 'x' WHERE id = 5;`);
+  await replication.expectEqual();
+});
+
+test('a column whose older values are not in the stream stops the table; resync brings it back (D03, D05)', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(
+    'CREATE TABLE t (id int PRIMARY KEY, gone text); INSERT INTO t SELECT g, g::text FROM generate_series(1, 100) g',
+  );
+  await using replication = await startReplication(db);
+  await replication.expectEqual();
+  await db.client.query(
+    'ALTER TABLE t DROP COLUMN gone, ADD COLUMN r float8 DEFAULT random(); INSERT INTO t (id) VALUES (101)',
+  );
+  const table = () => replication.service.status().tables[0]!;
+  await waitFor(() => table().state === 'stopped', { what: 'the table to stop' });
+  assert.equal(table().reason!.code, 'SCHEMA_CHANGED');
+  assert.match(table().reason!.message, /public\.t.*"r"/);
+  assert.match(table().reason!.hint, /resync/);
+  await resync(replication, 'public.t');
+  await replication.expectEqual();
+  await db.client.query('UPDATE t SET r = 1 WHERE id < 10; DELETE FROM t WHERE id = 50');
+  await replication.expectEqual();
+});
+
+test('another primary key stops the table rather than hit other rows; resync orders it anew (D12)', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(
+    'CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL); INSERT INTO t SELECT g, -g FROM generate_series(1, 100) g',
+  );
+  await using replication = await startReplication(db);
+  await replication.expectEqual();
+  await db.client.query(
+    'ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b); DELETE FROM t WHERE b = -5',
+  );
+  const table = () => replication.service.status().tables[0]!;
+  await waitFor(() => table().state === 'stopped', { what: 'the table to stop' });
+  assert.equal(table().reason!.code, 'SCHEMA_CHANGED');
+  await resync(replication, 'public.t');
+  await replication.expectEqual();
+  await db.client.query('UPDATE t SET b = 500 WHERE b = -7; DELETE FROM t WHERE b = -8');
+  await replication.expectEqual();
+});
+
+test('a type that the ClickHouse column cannot take stops the table (D08, D09)', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(
+    'CREATE TABLE t (id int PRIMARY KEY, n int); CREATE TABLE other (id int PRIMARY KEY); INSERT INTO t VALUES (1, 1)',
+  );
+  await using replication = await startReplication(db);
+  await replication.expectEqual();
+  await db.client.query(
+    'ALTER TABLE t ALTER n TYPE bigint USING n * 100; INSERT INTO t VALUES (2, 1 << 40); INSERT INTO other VALUES (1)',
+  );
+  await replication.expectEqual();
+  const stopped = replication.service.status().tables.filter(table => table.state === 'stopped');
+  assert.deepEqual(
+    stopped.map(table => [table.name, table.reason!.code]),
+    [['public.t', 'TYPE_MISMATCH']],
+  );
+  await resync(replication, 'public.t');
+  await replication.expectEqual();
+});
+
+test('resync of a live table, with writes meanwhile, and of one without a key (S12)', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT g, 'v' FROM generate_series(1, 5000) g;
+    CREATE TABLE log (line text); INSERT INTO log SELECT 'x' FROM generate_series(1, 500);`);
+  await using replication = await startReplication(db);
+  await replication.expectEqual();
+  await replication.clickhouse.command(`INSERT INTO ${db.name}.t (id, v, _version) VALUES (-1, 'stray', 1)`);
+  let writing = true;
+  const writes = (async () => {
+    for (let i = 0; writing; i++) {
+      await db.client.query(
+        `UPDATE t SET v = 'w${i}' WHERE id = ${1 + (i % 5000)}; DELETE FROM t WHERE id = ${5000 - i}; INSERT INTO log VALUES ('y${i}')`,
+      );
+    }
+  })();
+  await resync(replication, 'public.t', 'public.log');
+  writing = false;
+  await writes;
+  await replication.expectEqual();
+});
+
+async function resync(
+  replication: Awaited<ReturnType<typeof startReplication>>,
+  ...names: string[]
+): Promise<void> {
+  const control = new ControlTables(replication.clickhouse, replication.config.pipeline);
+  const bases = async () => (await control.loadTables()).map(table => table.state.base);
+  const before = await bases();
+  await control.request('resync', JSON.stringify(names));
+  await waitFor(
+    async () =>
+      (await control.loadTables()).every(
+        (table, i) =>
+          !names.includes(`${table.schema}.${table.name}`) ||
+          (table.state.phase === 'streaming' &&
+            table.state.base !== undefined &&
+            table.state.base !== before[i]),
+      ),
+    { what: `a fresh copy of ${names.join(', ')}` },
+  );
+}
