@@ -20,9 +20,9 @@ import {
   planTarget,
 } from '../sinks/clickhouse/target.ts';
 import { decodesBinary } from '../sinks/clickhouse/types/registry.ts';
-import { describeTables, publishedTables, type SourceTable } from '../sources/wal/catalog.ts';
+import { describeTables, listTables, publishedTables, type SourceTable } from '../sources/wal/catalog.ts';
 import { connect } from '../sources/wal/connect.ts';
-import { inspectPublication, type Publication } from '../sources/wal/publication.ts';
+import { addToPublication, inspectPublication, type Publication } from '../sources/wal/publication.ts';
 import {
   checkSlot,
   checkSlotAgainstCheckpoint,
@@ -76,6 +76,8 @@ export class WalSession {
   #until: Lsn | undefined;
   #stopped = false;
   #jobs: CopyJob[] = [];
+  /** New tables that the publication could not take. */
+  readonly #refused = new Set<string>();
   slot: SlotState | undefined;
   sourcePosition: Lsn | undefined;
 
@@ -341,6 +343,7 @@ export class WalSession {
         if (performance.now() - checkedAtMs > monitorIntervalMs) {
           checkedAtMs = performance.now();
           await this.#checkPublication();
+          await this.#addNewTables(pipeline);
           this.sourcePosition = await this.#currentLsn();
           this.slot = await inspectSlot(
             this.#source.client,
@@ -362,6 +365,45 @@ export class WalSession {
       }
       for (let waited = 0; waited < requestIntervalMs && !this.#stopped; waited += 100) await sleep(100);
     }
+  }
+
+  /** Tables that came up since: created and matching the patterns, or added to a publication that is not ours. */
+  async #addNewTables(pipeline: Pipeline): Promise<void> {
+    const { config, log } = this.#options;
+    const { client, info, types } = this.#source;
+    const { publication, publicationGiven } = config.postgres;
+    const isNew = (table: { schema: string; name: string }) =>
+      matchesPattern(config.tables, config.exclude, table.schema, table.name) &&
+      !this.tables.some(known => known.name === qualifiedName(table)) &&
+      !this.#refused.has(qualifiedName(table));
+    let published = (await publishedTables(client, publication, info.serverVersion)).filter(isNew);
+    if (!publicationGiven && !this.#publication.allTables) {
+      const isPublished = (table: { schema: string; name: string }) =>
+        published.some(other => qualifiedName(other) === qualifiedName(table));
+      const created = (await listTables(client)).filter(t => t.hasColumns && isNew(t) && !isPublished(t));
+      if (created.length > 0) {
+        await addToPublication(client, publication, created).catch(error => {
+          for (const table of created) this.#refused.add(qualifiedName(table));
+          log.warn(
+            { tables: created.map(qualifiedName) },
+            `new tables are left out: ${asCdcError(error).message}`,
+          );
+        });
+        published = (await publishedTables(client, publication, info.serverVersion)).filter(isNew);
+      }
+    }
+    if (published.length === 0) return;
+    const described = await describeTables(client, types, published, this.#publication.generatedStored);
+    await pipeline.between(async () => {
+      const jobs: CopyJob[] = [];
+      for (const table of described) {
+        if (this.#sink.tables.has(table.id)) continue;
+        log.info({ table: qualifiedName(table) }, 'a table was added');
+        const job = await this.#register(table);
+        if (job) jobs.push(job);
+      }
+      void this.#runCopies(jobs).catch(error => pipeline.fail(error));
+    });
   }
 
   /** Marks tables for a copy afresh; the next session, which begins at once, carries it out. */

@@ -101,6 +101,20 @@ test('resync of a live table, with writes meanwhile, and of one without a key (S
   await replication.expectEqual();
 });
 
+test('new tables are taken in while the service runs, with the rows they have (D23, D24)', async () => {
+  await using db = await freshDatabase();
+  await db.client.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
+  await using replication = await startReplication(db);
+  await db.client.query(`
+    CREATE TABLE later (id int PRIMARY KEY, v text); INSERT INTO later SELECT g, 'old' FROM generate_series(1, 500) g;
+    CREATE TABLE later_log (v text); INSERT INTO later_log SELECT 'old' FROM generate_series(1, 50) g;`);
+  await waitFor(() => replication.service.status().tables.length === 3, {
+    what: 'the new tables to be taken in',
+  });
+  await db.client.query(`UPDATE later SET v = 'new' WHERE id < 10; INSERT INTO later_log VALUES ('new')`);
+  await replication.expectEqual();
+});
+
 async function resync(
   replication: Awaited<ReturnType<typeof startReplication>>,
   ...names: string[]
