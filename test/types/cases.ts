@@ -16,6 +16,8 @@ export interface TypeCase {
   convert?: string;
   /** ClickHouse types besides the default one and String. */
   alsoAs?: readonly string[];
+  /** Instead of these. */
+  onlyAs?: readonly string[];
   /** SQL of what to compare in ClickHouse; by default the value as text. */
   read?: (clickHouseType: string) => string;
   /** What `read` gives for PostgreSQL's text; by default the same. Not asked for String. */
@@ -634,4 +636,29 @@ export const arrayCases: readonly TypeCase[] = [
   { type: 'price[]', values: ['{1.50,NULL}'], shows: plainNumber },
   { type: 'int4range[]', values: ['{"[1,3)",empty}'] },
   { type: 'interval[]', values: ['{"1 day","-1 day +01:00:00",NULL}'] },
+  { type: 'float4[]', values: ['{1.5,NaN,-0}'], read: readsFloat, shows: showsFloat4 },
+  {
+    type: 'timestamptz[]',
+    values: ['{"2020-01-01 00:00:00.5+00",NULL}'],
+    read: readsInstant,
+    shows: showsInstant,
+  },
+  {
+    type: 'tags',
+    setup: 'CREATE DOMAIN tags AS varchar(20)[]',
+    values: ['{}', '{a,"b c",NULL}'],
+  },
+  {
+    type: 'prices',
+    setup: 'CREATE DOMAIN prices AS numeric(12,2)[]',
+    values: ['{1.5,NULL}'],
+    shows: plainNumber,
+  },
+  {
+    type: 'int4[]',
+    ids: 'T27',
+    values: ['{{1,2},{3,4}}', '{5}', '[0:1]={1,2}', '[-1:0][2:3]={{1,NULL},{3,4}}', '{{{7}}}'],
+    onlyAs: ['String'],
+  },
+  { type: 'text[]', ids: 'T27', values: ['{{"a b",NULL},{"\\"",""}}'], onlyAs: ['String'] },
 ];

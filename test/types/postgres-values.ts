@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Column, PgType } from '../../src/core/relation.ts';
+import { TypeCatalog } from '../../src/sources/wal/types.ts';
 
 /** One value as PostgreSQL itself writes it. */
 export interface PostgresValue {
@@ -33,7 +34,10 @@ export async function storeValues(
   const column = await describeColumn(client, table);
   const send = await sendFunction(client, table);
   // The text that the output function gives, as a tuple has it: a cast to text would trim char(n).
-  const elements = column.type.kind === 'array' ? 'to_json(v::text[])' : 'NULL';
+  const elements =
+    isArray(column.type) && column.type.name !== 'oidvector' && column.type.name !== 'int2vector'
+      ? 'to_json(v::text[])'
+      : 'NULL';
   const { rows } = await client.query<[string, string, string | null]>({
     text: `SELECT v, ${send}, ${elements} FROM ${table} ORDER BY id`,
     rowMode: 'array',
@@ -66,43 +70,11 @@ async function describeColumn(client: pg.Client, table: string): Promise<Column>
     [table],
   );
   const { oid, typmod } = rows[0]!;
-  return { name: 'v', type: await describeType(client, oid), typmod, notNull: true };
+  const catalog = new TypeCatalog();
+  await catalog.load(client, [oid]);
+  return { name: 'v', type: catalog.known(oid)!, typmod, notNull: true };
 }
 
-const kinds: Record<string, PgType['kind']> = {
-  b: 'base',
-  e: 'enum',
-  d: 'domain',
-  c: 'composite',
-  r: 'range',
-  m: 'multirange',
-  p: 'pseudo',
-};
-
-async function describeType(client: pg.Client, oid: number): Promise<PgType> {
-  const { rows } = await client.query<{
-    name: string;
-    schema: string;
-    type: string;
-    isArray: boolean;
-    inner: number;
-    innerTypmod: number;
-  }>(
-    `SELECT typname AS name, nspname AS schema, typtype AS type, typcategory = 'A' AND typelem <> 0 AS "isArray",
-       CASE WHEN typtype = 'd' THEN typbasetype WHEN typcategory = 'A' THEN typelem
-         ELSE coalesce(r.rngsubtype, m.rngsubtype, 0) END::int8::int AS inner, typtypmod AS "innerTypmod"
-     FROM pg_type t JOIN pg_namespace n ON n.oid = typnamespace
-       LEFT JOIN pg_range r ON r.rngtypid = t.oid LEFT JOIN pg_range m ON m.rngmultitypid = t.oid
-     WHERE t.oid = $1`,
-    [oid],
-  );
-  const { name, schema, type, isArray, inner, innerTypmod } = rows[0]!;
-  return {
-    oid,
-    name,
-    schema,
-    kind: isArray ? 'array' : kinds[type]!,
-    ...(inner === 0 ? {} : { inner: await describeType(client, inner) }),
-    ...(type === 'd' ? { innerTypmod } : {}),
-  };
+function isArray(type: PgType): boolean {
+  return type.kind === 'array' || (type.kind === 'domain' && isArray(type.inner!));
 }
