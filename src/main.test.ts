@@ -20,7 +20,7 @@ async function walCdc(args: string[], env: Record<string, string> = {}) {
   return { code, stdout, stderr };
 }
 
-const commands = ['demo', 'run', 'clickhouse', 'doctor', 'plan', 'status', 'teardown'];
+const commands = ['demo', 'run', 'clickhouse', 'doctor', 'plan', 'status', 'verify', 'resync', 'teardown'];
 
 test('help lists the commands, and each has examples', async () => {
   const { code, stdout } = await walCdc(['--help']);

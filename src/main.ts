@@ -135,6 +135,27 @@ command('status', 'Show tables, phases, freshness, lag, retained WAL and dead le
   },
 });
 
+command('verify', 'Compare source and ClickHouse row by row', {
+  examples: [
+    'verify --config wal-cdc.yaml',
+    "verify --config wal-cdc.yaml --table public.orders --table 'shop.*' --json",
+  ],
+  options: [
+    new Option(
+      '--table <pattern>',
+      'compare only these; may be repeated (default: every table of the pipeline)',
+    ).argParser((value: string, before: string[] = []) => [...before, value]),
+    jsonOption(),
+    configOption(),
+    ...settingOptions(),
+  ],
+  run: async (given, stop) => {
+    const config = configOf(given);
+    const { verify } = await import('./cli/verify.ts');
+    return verify(config, { tables: given.table as string[] | undefined, json: given.json === true }, stop);
+  },
+});
+
 command('resync', 'Copy tables afresh behind the live ones, and swap them', {
   examples: ['resync public.orders --config wal-cdc.yaml'],
   argument: new Argument('<tables...>', 'as schema.table'),
