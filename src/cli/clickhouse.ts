@@ -22,14 +22,13 @@ export async function runClickHouse(options: ClickHouseCommandOptions): Promise<
     console.log(server.url);
     console.error(`curl:    echo 'SELECT version()' | curl '${server.url}' --data-binary @-`);
     console.error(`Node.js: createClient({ url: '${server.url}' }) of @clickhouse/client`);
-    const stopped = signal.aborted ? undefined : once(signal, 'abort');
-    const ended = await Promise.race([stopped, server.exited]);
-    if (ended !== undefined && 'signal' in ended) {
+    const exit = await Promise.race([server.exited, aborted(signal)]);
+    if (exit !== undefined) {
       throw new CdcError(
         'UNEXPECTED',
-        `ClickHouse ended by itself (${ended.signal ?? `exit code ${ended.code}`}).`,
+        `ClickHouse ended by itself (${exit.signal ?? `exit code ${exit.code}`}).`,
         {
-          hint: `Its last messages stand above; the data in ${server.dir} is kept.`,
+          hint: `Its last messages stand above; what was acknowledged is kept in ${server.dir}.`,
         },
       );
     }
@@ -37,4 +36,8 @@ export async function runClickHouse(options: ClickHouseCommandOptions): Promise<
   } finally {
     await server.stop();
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<undefined> {
+  if (!signal.aborted) await once(signal, 'abort');
 }

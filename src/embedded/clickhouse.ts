@@ -42,7 +42,7 @@ const user = 'wal_cdc';
 export async function startClickHouse(options: ClickHouseOptions): Promise<EmbeddedClickHouse> {
   const libraryPath = findLibrary();
   const folder = prepareFolder(options.dir);
-  const password = options.password ?? folder.password;
+  const password = options.password || folder.password;
   const { dir, dataDir } = folder;
   if (options.port && (await isPortTaken(options.port))) throw portTaken(options.port);
   for (let attempt = 1; ; attempt++) {
@@ -50,7 +50,9 @@ export async function startClickHouse(options: ClickHouseOptions): Promise<Embed
     const engine = startEngine({ libraryPath, dataDir, port, user, password, logger: options.logger });
     if (await engine.becomesReady()) {
       const { pid, exited, kill } = engine;
-      const url = `http://${user}:${encodeURIComponent(password)}@127.0.0.1:${port}`;
+      // Also fit for single quotes in a shell.
+      const userInfo = `${user}:${encodeURIComponent(password).replaceAll("'", '%27')}`;
+      const url = `http://${userInfo}@127.0.0.1:${port}`;
       const stop = async () => {
         kill();
         await exited;
@@ -64,7 +66,9 @@ export async function startClickHouse(options: ClickHouseOptions): Promise<Embed
       // Someone took the free port between our choice and the engine's bind.
       if (attempt < 3) continue;
     }
-    throw new CdcError('EMBEDDED_UNAVAILABLE', `ClickHouse did not start in ${dir}:\n${messages}`);
+    throw new CdcError('EMBEDDED_UNAVAILABLE', `ClickHouse did not start in ${dir}:\n${messages}`, {
+      hint: 'If the message is about the data, choose another folder with --dir; if about the library, run "npm ci" again.',
+    });
   }
 }
 

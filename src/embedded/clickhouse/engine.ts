@@ -37,6 +37,8 @@ export interface Engine {
 }
 
 const startTimeoutMs = 120_000;
+/** Frames of stack traces without symbols, and what comes of the query id below. */
+const noise = /^\s*$|^\d+\. .* @ 0x|^ \(version |^Received exception:|query_id could be specified only/;
 const program = fileURLToPath(new URL('engine-process.ts', import.meta.url));
 
 /** The last one never ends: the engine lives while it runs. */
@@ -82,16 +84,16 @@ export function startEngine(options: EngineOptions): Engine {
 
   const messages: string[] = [];
   createInterface({ input: child.stderr as Readable }).on('line', line => {
-    if (line.trim() === '') return;
+    if (noise.test(line)) return;
     messages.push(line);
-    if (messages.length > 20) messages.shift();
+    if (messages.length > 8) messages.shift();
     logger?.(line);
   });
-  let hasExited = false;
+  const ended = new AbortController();
   const exited = new Promise<ClickHouseExit>(resolve => {
     // After 'close' nothing more comes from stderr.
     child.once('close', (code, signal) => {
-      hasExited = true;
+      ended.abort();
       rmSync(configDir, { recursive: true, force: true });
       resolve({ code, signal });
     });
@@ -100,9 +102,9 @@ export function startEngine(options: EngineOptions): Engine {
   const kill = () => void child.kill('SIGKILL');
 
   async function becomesReady(): Promise<boolean> {
-    const deadline = performance.now() + startTimeoutMs;
-    while (!hasExited && performance.now() < deadline) {
-      if (await answersQueries(port, user, password)) {
+    const giveUp = AbortSignal.any([ended.signal, AbortSignal.timeout(startTimeoutMs)]);
+    while (!giveUp.aborted) {
+      if (await answersQueries(port, user, password, giveUp)) {
         rmSync(configDir, { recursive: true, force: true });
         return true;
       }
@@ -125,12 +127,19 @@ function openTerminal(): number | undefined {
   }
 }
 
-async function answersQueries(port: number, user: string, password: string): Promise<boolean> {
+async function answersQueries(
+  port: number,
+  user: string,
+  password: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const credentials = Buffer.from(`${user}:${password}`).toString('base64');
   try {
-    const response = await fetch(`http://127.0.0.1:${port}`, {
+    const response = await fetch(`http://127.0.0.1:${port}/`, {
       method: 'POST',
       body: 'SELECT 1',
-      headers: { 'X-ClickHouse-User': user, 'X-ClickHouse-Key': password, Connection: 'close' },
+      headers: { Authorization: `Basic ${credentials}`, Connection: 'close' },
+      signal,
     });
     await response.arrayBuffer();
     return response.ok;
