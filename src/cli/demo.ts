@@ -1,13 +1,149 @@
-import type { Config } from '../config.ts';
-import { CdcError } from '../core/errors.ts';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { type Config, loadConfig } from '../config.ts';
+import { InsertProbe } from '../demo/insert-probe.ts';
+import { createDemoSchema } from '../demo/schema.ts';
+import { type DemoWriters, startWriters } from '../demo/writers.ts';
+import { startClickHouse } from '../embedded/clickhouse.ts';
+import { startPostgres } from '../embedded/postgres.ts';
+import { formatLiveLine } from '../observe/format-status.ts';
+import { createLog } from '../observe/log.ts';
+import { Metrics } from '../observe/metrics.ts';
+import { startServer } from '../observe/server.ts';
+import type { StatusSnapshot } from '../observe/status.ts';
+import { splitAddress } from '../service/clickhouse-address.ts';
+import { WalService } from '../service/wal-service.ts';
+import { verify } from './verify.ts';
 
 export interface DemoOptions {
   forMs?: number;
+  /** Transactions per second. */
   rate: number;
   port: number;
   dir: string;
 }
 
-export async function demo(_config: Config, _options: DemoOptions, _stop: AbortSignal): Promise<number> {
-  throw new CdcError('UNEXPECTED', 'not built yet');
+/**
+ * The whole path on one machine: embedded PostgreSQL and ClickHouse, mode `wal`, writers like an application's. On the
+ * way out every table is verified row by row; exit code 0 only if all are equal.
+ */
+export async function demo(config: Config, options: DemoOptions, stop: AbortSignal): Promise<number> {
+  console.log('Starting PostgreSQL and ClickHouse …');
+  const postgres = await startPostgres({ dir: join(options.dir, 'postgres') });
+  try {
+    const clickhouse = await startClickHouse({ dir: join(options.dir, 'clickhouse') });
+    try {
+      return await runDemo(config, options, stop, postgres.url, clickhouse.url);
+    } finally {
+      await clickhouse.stop();
+    }
+  } finally {
+    await postgres.stop();
+  }
+}
+
+async function runDemo(
+  base: Config,
+  options: DemoOptions,
+  stop: AbortSignal,
+  postgresUrl: string,
+  clickhouseUrl: string,
+): Promise<number> {
+  const client = new pg.Client(postgresUrl);
+  await client.connect();
+  await createDemoSchema(client);
+  await client.end();
+
+  const config = loadConfig({
+    env: {},
+    flags: {
+      mode: 'wal',
+      pipeline: 'demo',
+      'postgres.url': postgresUrl,
+      'clickhouse.url': clickhouseUrl,
+      listen: `127.0.0.1:${options.port}`,
+    },
+  });
+  const metrics = new Metrics();
+  const service = new WalService({
+    config,
+    clickhouse: splitAddress(clickhouseUrl),
+    metrics,
+    log: createLog({ ...base.log, level: base.log.level === 'info' ? 'warn' : base.log.level }),
+    keepRows: false,
+    until: undefined,
+  });
+  const server = await startServer({ listen: config.listen, provider: service, metrics });
+  const running = service.run();
+  // Its failure is reported by whichever wait below it ends.
+  running.catch(() => {});
+  let writers: DemoWriters | undefined;
+  let probe: InsertProbe | undefined;
+  try {
+    console.log(`
+PostgreSQL   psql ${postgresUrl}
+ClickHouse   ${clickhouseUrl}   (database cdc; SELECT … FINAL is the current table)
+Status page  ${server.url}
+
+Writing ${options.rate} transactions per second; write to PostgreSQL yourself and watch it arrive. Ctrl-C ends and verifies.
+`);
+    await Promise.race([running, untilStreaming(service, stop)]);
+    probe = new InsertProbe(splitAddress(clickhouseUrl));
+    const startedAtMs = performance.now();
+    writers = startWriters({ url: postgresUrl, rate: options.rate });
+    await Promise.race([running, watch(service, options.forMs, stop)]);
+    const seconds = (performance.now() - startedAtMs) / 1000;
+    const status = service.status();
+    await writers.stop();
+    const probeMs = await probe.stop();
+    console.log('\nWriters stopped; comparing every table, row by row …\n');
+    const exitCode = await verify(config, { json: false }, new AbortController().signal);
+    console.log(`\n${summary(status, writers, seconds, probeMs, exitCode)}`);
+    return exitCode;
+  } finally {
+    await writers?.stop();
+    await probe?.stop();
+    service.stop();
+    await running.catch(() => {});
+    await server.close();
+  }
+}
+
+async function untilStreaming(service: WalService, stop: AbortSignal): Promise<void> {
+  while (!stop.aborted && !/streaming|copying/.test(service.status().phase)) await sleep(50);
+}
+
+/** Shows the live line until the time is up, or for ever. */
+async function watch(service: WalService, forMs: number | undefined, stop: AbortSignal): Promise<void> {
+  const terminal = process.stdout.isTTY === true;
+  const endMs = forMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + forMs;
+  let shown = 0;
+  while (!stop.aborted && performance.now() < endMs) {
+    await sleep(Math.max(0, Math.min(1000, endMs - performance.now())), undefined, { signal: stop }).catch(
+      () => {},
+    );
+    if (terminal) process.stdout.write(`\r\x1b[K${formatLiveLine(service.status())}`);
+    else if (shown++ % 10 === 9) console.log(formatLiveLine(service.status()));
+  }
+  if (terminal) process.stdout.write('\n');
+}
+
+function summary(
+  status: StatusSnapshot,
+  writers: DemoWriters,
+  seconds: number,
+  probeMs: number | undefined,
+  exitCode: number,
+): string {
+  const { transactions, byStatement, errors } = writers.stats();
+  const { p50, p99 } = status.commitToQueryableMs;
+  const ms = (value: number | undefined) => (value === undefined ? 'unknown' : `${value.toFixed(0)} ms`);
+  return [
+    `${transactions} transactions in ${seconds.toFixed(0)} s (${(transactions / seconds).toFixed(0)} per second): ` +
+      `${byStatement.insert} inserts, ${byStatement.update} updates, ${byStatement.delete} deletes` +
+      (errors > 0 ? `, ${errors} failed` : ''),
+    `Commit to queryable: p50 ${ms(p50)}, p99 ${ms(p99)}; one-row insert into ClickHouse meanwhile: p50 ${ms(probeMs)}`,
+    exitCode === 0 ? 'Every table is equal, row by row.' : 'Tables differ: see above.',
+  ].join('\n');
 }

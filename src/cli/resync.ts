@@ -5,9 +5,9 @@ import { qualifiedName } from '../core/relation.ts';
 import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { connectClickHouse, openClickHouse } from '../service/clickhouse-address.ts';
+import { markForCopy } from '../service/mark-for-copy.ts';
 import { openSource } from '../service/source-setup.ts';
 import { WalService } from '../service/wal-service.ts';
-import { markForCopy } from '../service/wal-session.ts';
 import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import { inspectSlot } from '../sources/wal/slot.ts';
 

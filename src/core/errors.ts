@@ -66,6 +66,12 @@ const kinds = {
     about: 'wal_level is not logical.',
     hint: "As a superuser: ALTER SYSTEM SET wal_level = 'logical'; then restart PostgreSQL.",
   },
+  SOURCE_STANDBY: {
+    action: 'retry',
+    exit: 3,
+    about: 'The PostgreSQL server is a standby, which is read-only.',
+    hint: 'Connect to the primary, or to an address that leads to it.',
+  },
   SOURCE_PRIVILEGE: {
     action: 'stop',
     exit: 3,
@@ -227,6 +233,12 @@ const kinds = {
     exit: 1,
     about: 'The copy of a table was interrupted.',
     hint: 'It is continued where it stopped.',
+  },
+  SERVICE_STUCK: {
+    action: 'stop',
+    exit: 3,
+    about: 'The service that streams from the slot saves no progress that a command waits for.',
+    hint: 'Look at its log and at "wal-cdc status"; if another consumer holds the slot, give this pipeline one of its own.',
   },
   VERIFY_DIFFERS: {
     action: 'stop',

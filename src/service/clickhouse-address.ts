@@ -1,3 +1,4 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { columnOptions, tableOptions } from '../config.ts';
@@ -12,15 +13,57 @@ export interface ClickHouseAddress {
   password: string;
 }
 
+/** Of the embedded ClickHouse, in the working folder. */
+const embeddedDir = join('.wal-cdc', 'clickhouse');
+/** Where the process that runs the embedded ClickHouse says how to reach it. */
+const embeddedUrlFile = join(embeddedDir, 'url');
+
+export interface OpenClickHouse {
+  address: ClickHouseAddress;
+  /** Of the embedded one, when it was started. */
+  embeddedUrl?: string;
+  close(): Promise<void>;
+}
+
 /** The ClickHouse of the configuration; the embedded one is started when none is given. */
-export async function openClickHouse(
-  config: Config,
-): Promise<{ address: ClickHouseAddress; embeddedUrl: string | undefined; close(): Promise<void> }> {
-  const { url, user, password } = config.clickhouse;
-  if (url) return { address: { url, user, password }, embeddedUrl: undefined, close: async () => {} };
+export async function openClickHouse(config: Config): Promise<OpenClickHouse> {
+  const given = givenClickHouse(config);
+  if (given) return given;
   const { startClickHouse } = await import('../embedded/clickhouse.ts');
-  const embedded = await startClickHouse({ dir: join('.wal-cdc', 'clickhouse'), port: 0 });
-  return { address: splitAddress(embedded.url), embeddedUrl: embedded.url, close: () => embedded.stop() };
+  const embedded = await startClickHouse({ dir: embeddedDir, port: 0 });
+  writeFileSync(embeddedUrlFile, `${embedded.url}\n`, { mode: 0o600 });
+  return {
+    address: splitAddress(embedded.url),
+    embeddedUrl: embedded.url,
+    close: () => embedded.stop(),
+  };
+}
+
+/** The ClickHouse of the configuration, as it is: an embedded one only if another process runs it. */
+export async function findClickHouse(config: Config): Promise<OpenClickHouse | undefined> {
+  const given = givenClickHouse(config);
+  if (given) return given;
+  if (!existsSync(embeddedUrlFile)) return undefined;
+  const address = splitAddress(readFileSync(embeddedUrlFile, 'utf8').trim());
+  const clickhouse = new ClickHouse(address);
+  try {
+    await clickhouse.query('SELECT 1');
+    return { address, close: async () => {} };
+  } catch {
+    return undefined; // of a process that is gone
+  } finally {
+    await clickhouse.close();
+  }
+}
+
+/** Whether there is data of an embedded ClickHouse in the working folder. */
+export function hasEmbeddedData(): boolean {
+  return existsSync(embeddedDir);
+}
+
+function givenClickHouse(config: Config): OpenClickHouse | undefined {
+  const { url, user, password } = config.clickhouse;
+  return url ? { address: { url, user, password }, close: async () => {} } : undefined;
 }
 
 export function splitAddress(text: string): ClickHouseAddress {

@@ -4,39 +4,26 @@ import type { Config } from '../config.ts';
 import type { Checkpoint, TableState } from '../core/checkpoint.ts';
 import { asCdcError, CdcError } from '../core/errors.ts';
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts';
-import { type PgType, qualifiedName, type Relation } from '../core/relation.ts';
+import type { PgType } from '../core/relation.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { Pipeline } from '../pipeline.ts';
 import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
-import { quoteString, quoteTableName, targetName } from '../sinks/clickhouse/names.ts';
 import { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
-import { SinkTable } from '../sinks/clickhouse/sink-table.ts';
-import {
-  buildCreateDatabaseSql,
-  buildCreateTableSql,
-  checkTarget,
-  inspectTarget,
-  planTarget,
-} from '../sinks/clickhouse/target.ts';
+import type { SinkTable } from '../sinks/clickhouse/sink-table.ts';
 import { decodesBinary } from '../sinks/clickhouse/types/registry.ts';
-import { describeTables, listTables, publishedTables, type SourceTable } from '../sources/wal/catalog.ts';
+import { describeTables, publishedTables } from '../sources/wal/catalog.ts';
 import { connect } from '../sources/wal/connect.ts';
-import { addToPublication, inspectPublication, type Publication } from '../sources/wal/publication.ts';
-import {
-  checkSlot,
-  checkSlotAgainstCheckpoint,
-  createSlot,
-  dropSlot,
-  inspectSlot,
-  type SlotState,
-} from '../sources/wal/slot.ts';
+import { inspectPublication, type Publication } from '../sources/wal/publication.ts';
+import { inspectSlot, type SlotState } from '../sources/wal/slot.ts';
 import { WalStream } from '../sources/wal/stream.ts';
-import { addColumns } from './added-columns.ts';
 import { type ClickHouseAddress, connectClickHouse, targetOptions } from './clickhouse-address.ts';
+import { establishSlot } from './establish-slot.ts';
+import { markForCopy } from './mark-for-copy.ts';
 import { SourceRows } from './source-rows.ts';
 import { ensurePublication, openSource, resolveScope, type SourceSession } from './source-setup.ts';
-import { type CopyJob, createShadow, TableCopier } from './table-copier.ts';
+import { type CopyJob, TableCopier } from './table-copier.ts';
+import { TableRegister } from './table-register.ts';
 
 export interface SessionOptions {
   config: Config;
@@ -66,7 +53,7 @@ export class WalSession {
   readonly #clickhouse: Awaited<ReturnType<typeof connectClickHouse>>;
   readonly #sink: ClickHouseSink;
   readonly #rows: SourceRows;
-  readonly #saved: Map<string, TableState>;
+  readonly #register: TableRegister;
   #checkpoint: Checkpoint;
   #publication: Publication;
   #stream: WalStream | undefined;
@@ -75,9 +62,7 @@ export class WalSession {
   #copying = 0;
   #until: Lsn | undefined;
   #stopped = false;
-  #jobs: CopyJob[] = [];
-  /** New tables that the publication could not take. */
-  readonly #refused = new Set<string>();
+  readonly #jobs: CopyJob[] = [];
   slot: SlotState | undefined;
   sourcePosition: Lsn | undefined;
 
@@ -96,7 +81,6 @@ export class WalSession {
     this.#control = control;
     this.#checkpoint = checkpoint;
     this.#publication = publication;
-    this.#saved = saved;
     this.#rows = new SourceRows(source.address);
     this.#sink = new ClickHouseSink({
       clickhouse: clickhouse.clickhouse,
@@ -107,11 +91,24 @@ export class WalSession {
       log: options.log,
       patienceMs: sinkPatienceMs,
       fetchSourceRow: (relation, key, columns) => this.#rows.fetch(relation, key, columns),
-      adopt: relation => this.#adopt(relation),
-      addColumns: (table, relation) => this.#addColumns(table, relation),
+      adopt: relation => this.#register.adopt(relation),
+      addColumns: (table, relation) => this.#register.addColumns(table, relation),
       abandonCopy: async table => {
         await Promise.all(this.#copiers.map(copier => copier.abandon(table)));
       },
+    });
+    this.#register = new TableRegister({
+      config: options.config,
+      log: options.log,
+      metrics: options.metrics,
+      keepRows: options.keepRows,
+      source,
+      publication,
+      clickhouse,
+      sink: this.#sink,
+      checkpoint,
+      saved,
+      startCopy: job => void this.#runCopies([job]).catch(error => this.#pipeline?.fail(error)),
     });
   }
 
@@ -162,8 +159,11 @@ export class WalSession {
         published.filter(t => matchesPattern(config.tables, config.exclude, t.schema, t.name)),
         publication.generatedStored,
       );
-      for (const table of described) await session.#register(table);
-      session.#requireSomeTable();
+      for (const table of described) {
+        const job = await session.#register.register(table);
+        if (job) session.#jobs.push(job);
+      }
+      session.#register.requireSomeTable();
       return session;
     } catch (error) {
       await source?.client.end().catch(() => {});
@@ -343,7 +343,7 @@ export class WalSession {
         if (performance.now() - checkedAtMs > monitorIntervalMs) {
           checkedAtMs = performance.now();
           await this.#checkPublication();
-          await this.#addNewTables(pipeline);
+          await this.#register.takeInNewTables(task => pipeline.between(task));
           this.sourcePosition = await this.#currentLsn();
           this.slot = await inspectSlot(
             this.#source.client,
@@ -367,45 +367,6 @@ export class WalSession {
     }
   }
 
-  /** Tables that came up since: created and matching the patterns, or added to a publication that is not ours. */
-  async #addNewTables(pipeline: Pipeline): Promise<void> {
-    const { config, log } = this.#options;
-    const { client, info, types } = this.#source;
-    const { publication, publicationGiven } = config.postgres;
-    const isNew = (table: { schema: string; name: string }) =>
-      matchesPattern(config.tables, config.exclude, table.schema, table.name) &&
-      !this.tables.some(known => known.name === qualifiedName(table)) &&
-      !this.#refused.has(qualifiedName(table));
-    let published = (await publishedTables(client, publication, info.serverVersion)).filter(isNew);
-    if (!publicationGiven && !this.#publication.allTables) {
-      const isPublished = (table: { schema: string; name: string }) =>
-        published.some(other => qualifiedName(other) === qualifiedName(table));
-      const created = (await listTables(client)).filter(t => t.hasColumns && isNew(t) && !isPublished(t));
-      if (created.length > 0) {
-        await addToPublication(client, publication, created).catch(error => {
-          for (const table of created) this.#refused.add(qualifiedName(table));
-          log.warn(
-            { tables: created.map(qualifiedName) },
-            `new tables are left out: ${asCdcError(error).message}`,
-          );
-        });
-        published = (await publishedTables(client, publication, info.serverVersion)).filter(isNew);
-      }
-    }
-    if (published.length === 0) return;
-    const described = await describeTables(client, types, published, this.#publication.generatedStored);
-    await pipeline.between(async () => {
-      const jobs: CopyJob[] = [];
-      for (const table of described) {
-        if (this.#sink.tables.has(table.id)) continue;
-        log.info({ table: qualifiedName(table) }, 'a table was added');
-        const job = await this.#register(table);
-        if (job) jobs.push(job);
-      }
-      void this.#runCopies(jobs).catch(error => pipeline.fail(error));
-    });
-  }
-
   /** Marks tables for a copy afresh; the next session, which begins at once, carries it out. */
   async #resync(names: string[]): Promise<void> {
     await this.#pipeline!.between(() => markForCopy(this.#control, names));
@@ -421,292 +382,4 @@ export class WalSession {
         hint: 'Changes since may be missing: run "wal-cdc teardown" and start again, the tables are copied afresh.',
       });
   }
-
-  async #addColumns(table: SinkTable, relation: Relation): Promise<void> {
-    const source = await this.#describe(relation);
-    if (!source) return; // dropped since: the encoder says which column is missing
-    const options = targetOptions(this.#options.config);
-    const { clickhouse, capabilities } = this.#clickhouse;
-    await addColumns(this.#source.client, clickhouse, table, source, options, capabilities);
-    const added = relation.columns.map(column => column.name).filter(name => table.types.has(name));
-    this.#options.log.info({ table: table.name, columns: added }, 'columns added');
-  }
-
-  /** The table as the publication and the catalog have it now. */
-  async #describe(relation: Relation): Promise<SourceTable | undefined> {
-    const { client, types, info } = this.#source;
-    const published = await publishedTables(
-      client,
-      this.#options.config.postgres.publication,
-      info.serverVersion,
-    );
-    const found = published.filter(t => t.schema === relation.schema && t.name === relation.name);
-    const [table] = await describeTables(client, types, found, this.#publication.generatedStored);
-    return table?.id === relation.id ? table : undefined;
-  }
-
-  /** A relation that came up in the stream: a table that was added to the publication. */
-  async #adopt(relation: Relation): Promise<SinkTable | undefined> {
-    const { config, log } = this.#options;
-    if (!matchesPattern(config.tables, config.exclude, relation.schema, relation.name)) return undefined;
-    const table = await this.#describe(relation);
-    if (!table) {
-      log.warn(
-        { table: qualifiedName(relation) },
-        'changes of a table that is not published any more are left out',
-      );
-      return undefined;
-    }
-    log.info({ table: qualifiedName(relation) }, 'a table was added to the publication');
-    const job = await this.#register(table);
-    if (job) void this.#runCopies([job]).catch(error => this.#pipeline?.fail(error));
-    return this.#sink.tables.get(table.id);
-  }
-
-  /** Makes the ClickHouse table, or checks it, and says what is known of it. Trouble with one table stops only that one. */
-  async #register(source: SourceTable): Promise<CopyJob | undefined> {
-    const { config, log } = this.#options;
-    const saved = this.#saved.get(qualifiedName(source));
-    try {
-      const job = await this.#prepare(source, saved);
-      if (job) this.#jobs.push(job);
-      return job;
-    } catch (error) {
-      const failure = asCdcError(error);
-      if (failure.action !== 'stop-table') throw failure;
-      const options = targetOptions(config);
-      const plan = {
-        name: targetName(options.database, source),
-        columns: [],
-        orderBy: [],
-        partitionBy: undefined,
-        nullFlags: new Map<string, string>(),
-      };
-      const state = saved ?? newState(source);
-      const table = new SinkTable(source, plan, new Map(), state, options, this.#checkpoint.epoch);
-      this.#sink.tables.set(source.id, table);
-      if (saved && saved.phase === 'streaming')
-        await this.#sink.stopTable(table, failure, this.#checkpoint.position);
-      else {
-        // It has no rows yet: nothing is saved, and the next start tries again.
-        state.phase = 'stopped';
-        state.stopped = {
-          code: failure.code,
-          message: failure.message,
-          hint: failure.hint,
-          position: this.#checkpoint.position,
-          at: new Date().toISOString(),
-        };
-        this.#options.metrics.setTableState(table.name, 'stopped');
-        log.error(
-          { table: table.name, code: failure.code },
-          `table left out: ${failure.message}. ${failure.hint}`,
-        );
-      }
-      return undefined;
-    }
-  }
-
-  async #prepare(source: SourceTable, saved: TableState | undefined): Promise<CopyJob | undefined> {
-    const { config, keepRows, log, metrics } = this.#options;
-    const { clickhouse, capabilities } = this.#clickhouse;
-    const options = targetOptions(config);
-    const plan = planTarget(source, options, capabilities);
-    await clickhouse.command(buildCreateDatabaseSql(plan.name.database, options));
-    let actual = await inspectTarget(clickhouse, plan.name);
-    let state = saved;
-    if (actual && state?.phase === 'copying' && !fits(() => checkTarget(source, plan, actual!, options))) {
-      // A copy afresh: what it fills is made anew, the live table stays as it is until it is exchanged.
-      state.live = false;
-      actual = (state.shadow &&
-        (await inspectTarget(clickhouse, { ...plan.name, table: state.shadow.table }))) ?? {
-        ...actual,
-        columns: new Map(plan.columns.map(column => [column.name, column.type])),
-      };
-    } else if (actual) checkTarget(source, plan, actual, options);
-    else {
-      await clickhouse.command(buildCreateTableSql(plan, options));
-      actual = (await inspectTarget(clickhouse, plan.name))!;
-      if (saved)
-        log.warn({ table: qualifiedName(source) }, 'its ClickHouse table was gone: it is copied afresh');
-      state = undefined;
-    }
-    if (state?.phase === 'streaming' && state.key.join() !== source.key.join())
-      throw new CdcError(
-        'SCHEMA_CHANGED',
-        `table ${qualifiedName(source)} is told apart by (${source.key.join(', ')}) now, no longer by (${state.key.join(', ')})`,
-      );
-    const fresh = state === undefined;
-    state ??= newState(source);
-    if (state.phase === 'copying' && state.base === undefined) {
-      state.key = source.key;
-      state.keyRule = source.keyRule;
-    }
-    const table = new SinkTable(source, plan, actual.columns, state, options, this.#checkpoint.epoch);
-    table.estimatedRows = source.estimatedRows;
-    if (fresh && config.snapshot === 'none') {
-      if (actual.rows > 0 && !keepRows)
-        throw new CdcError(
-          'TABLE_NOT_EMPTY',
-          `ClickHouse table ${plan.name.database}.${plan.name.table} has ${actual.rows} rows that no checkpoint explains`,
-        );
-      state.phase = 'streaming';
-      state.live = true;
-    }
-    if (state.phase === 'copying' && source.unreadable)
-      throw new CdcError(
-        'TABLE_UNREADABLE',
-        `table ${qualifiedName(source)} cannot be copied: ${source.unreadable}`,
-        {
-          table: qualifiedName(source),
-        },
-      );
-    if (state.shadow) await this.#recallShadow(table);
-    else if (state.phase === 'copying' && state.base === undefined && !table.keyless) {
-      // Rows that the source does not have any more would stay for ever.
-      if (actual.rows > 0) await createShadow(clickhouse, table, options);
-      else state.live = true;
-    }
-    this.#sink.tables.set(source.id, table);
-    metrics.setTableState(table.name, state.phase);
-    if (fresh || state.base === undefined) await this.#sink.saveTable(table);
-    return state.phase === 'copying' ? { source, table } : undefined;
-  }
-
-  /** After a crash: the shadow is there, or it is the live table already, or it is gone and the copy starts over. */
-  async #recallShadow(table: SinkTable): Promise<void> {
-    const { clickhouse } = this.#clickhouse;
-    const { shadow } = table.state;
-    const found = await clickhouse.query<{ name: string }>(
-      `SELECT name FROM system.tables WHERE database = ${quoteString(table.plan.name.database)} AND toString(uuid) = ${quoteString(shadow!.uuid)}`,
-    );
-    if (found.length > 0) return;
-    this.#options.log.warn(
-      { table: table.name },
-      'the table that its copy fills is gone: the copy starts over',
-    );
-    await clickhouse.command(`DROP TABLE IF EXISTS ${quoteTableName(table.shadow!)} SYNC`);
-    delete table.state.base;
-    delete table.state.leaves;
-    await createShadow(clickhouse, table, targetOptions(this.#options.config));
-    await this.#sink.saveTable(table);
-  }
-
-  #requireSomeTable(): void {
-    const tables = this.tables;
-    const stopped = tables.filter(table => table.state.phase === 'stopped');
-    if (tables.length === 0) throw new CdcError('NO_TABLES', 'no table is left to replicate');
-    if (stopped.length < tables.length) return;
-    const first = stopped[0]!.state.stopped!;
-    throw new CdcError(
-      first.code as CdcError['code'],
-      stopped.length === 1 ? first.message : `every table is stopped; the first one: ${first.message}`,
-      { hint: first.hint },
-    );
-  }
-}
-
-function fits(check: () => void): boolean {
-  try {
-    check();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Makes a later session copy the tables afresh, behind the live ones. Throws NO_TABLES for names that are not known. */
-export async function markForCopy(control: ControlTables, names: string[]): Promise<void> {
-  const known = await control.loadTables();
-  const unknown = names.filter(name => !known.some(table => qualifiedName(table) === name));
-  if (unknown.length > 0)
-    throw new CdcError('NO_TABLES', `the pipeline does not replicate ${unknown.join(', ')}`, {
-      hint: `It replicates ${known.map(qualifiedName).join(', ') || 'nothing yet'}.`,
-    });
-  for (const { schema, name, state } of known) {
-    if (!names.includes(qualifiedName({ schema, name }))) continue;
-    const { keyRule, key, truncated } = state;
-    const live = state.phase !== 'copying' || state.live;
-    await control.saveTable(
-      { schema, name },
-      { phase: 'copying', keyRule, key, live, copiedRows: 0, truncated },
-    );
-  }
-}
-
-function newState(source: SourceTable): TableState {
-  return { phase: 'copying', keyRule: source.keyRule, key: source.key, live: false, copiedRows: 0 };
-}
-
-/** Slot and checkpoint belong together: see docs/architecture.md, "On start". */
-async function establishSlot(
-  source: SourceSession,
-  config: Config,
-  control: ControlTables,
-  checkpoint: Checkpoint | undefined,
-  publication: Publication,
-  log: Log,
-): Promise<Checkpoint> {
-  const { client, info } = source;
-  const { slot, slotGiven, publication: publicationName } = config.postgres;
-  const state = await inspectSlot(client, slot, info.serverVersion);
-  if (state) checkSlot(slot, state, info.database);
-  if (checkpoint) {
-    if (checkpoint.mode !== 'wal')
-      throw new CdcError(
-        'CONFIG_INVALID',
-        `pipeline "${config.pipeline}" was run in mode ${checkpoint.mode} before`,
-        {
-          hint: 'Choose another --pipeline, or follow "Switching modes" in docs/architecture.md.',
-        },
-      );
-    if (checkpoint.systemId !== info.systemId)
-      throw new CdcError(
-        'SOURCE_CHANGED',
-        `the checkpoint is of PostgreSQL system ${checkpoint.systemId}, this is system ${info.systemId}`,
-      );
-    if (checkpoint.slot !== slot)
-      throw new CdcError(
-        'CONFIG_INVALID',
-        `the checkpoint is of slot "${checkpoint.slot}", not of "${slot}"`,
-        {
-          hint: `Set postgres.slot to ${checkpoint.slot}, or choose another --pipeline.`,
-        },
-      );
-    if (checkpoint.publicationOid !== publication.oid)
-      throw new CdcError(
-        'PUBLICATION_MISSING',
-        `publication "${publicationName}" is not the one of the checkpoint: changes may be missing`,
-        { hint: 'Run "wal-cdc teardown" and start again: the tables are copied afresh.' },
-      );
-    checkSlotAgainstCheckpoint(slot, state, parseLsn(checkpoint.position));
-    if (checkpoint.timeline === info.timeline) return checkpoint;
-    const next = { ...checkpoint, timeline: info.timeline, epoch: checkpoint.epoch + 1 };
-    log.warn(
-      { timeline: info.timeline, epoch: next.epoch },
-      'the source was promoted: versions go on in a new epoch',
-    );
-    await control.saveCheckpoint(next);
-    return next;
-  }
-  let position: Lsn;
-  if (state && slotGiven) position = state.confirmedFlush;
-  else {
-    // One that we made and never saved a checkpoint for: its changes would be copied rows' changes twice at best.
-    if (state) await dropSlot(client, slot);
-    log.info({ slot }, 'creating the replication slot (waits for transactions that are open)');
-    position = await createSlot(client, slot, info.serverVersion);
-  }
-  const first: Checkpoint = {
-    mode: 'wal',
-    epoch: 1,
-    position: formatLsn(position),
-    systemId: info.systemId,
-    timeline: info.timeline,
-    slot,
-    publication: publicationName,
-    publicationOid: publication.oid,
-  };
-  await control.saveCheckpoint(first);
-  return first;
 }

@@ -1,0 +1,88 @@
+import type { Config } from '../config.ts';
+import type { Checkpoint } from '../core/checkpoint.ts';
+import { CdcError } from '../core/errors.ts';
+import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts';
+import type { Log } from '../observe/log.ts';
+import type { ControlTables } from '../sinks/clickhouse/control-tables.ts';
+import type { Publication } from '../sources/wal/publication.ts';
+import {
+  checkSlot,
+  checkSlotAgainstCheckpoint,
+  createSlot,
+  dropSlot,
+  inspectSlot,
+} from '../sources/wal/slot.ts';
+import type { SourceSession } from './source-setup.ts';
+
+/** Slot and checkpoint belong together: see docs/architecture.md, "On start". */
+export async function establishSlot(
+  source: SourceSession,
+  config: Config,
+  control: ControlTables,
+  checkpoint: Checkpoint | undefined,
+  publication: Publication,
+  log: Log,
+): Promise<Checkpoint> {
+  const { client, info } = source;
+  const { slot, slotGiven, publication: publicationName } = config.postgres;
+  const state = await inspectSlot(client, slot, info.serverVersion);
+  if (state) checkSlot(slot, state, info.database);
+  if (checkpoint) {
+    if (checkpoint.mode !== 'wal')
+      throw new CdcError(
+        'CONFIG_INVALID',
+        `pipeline "${config.pipeline}" was run in mode ${checkpoint.mode} before`,
+        {
+          hint: 'Choose another --pipeline, or follow "Switching modes" in docs/architecture.md.',
+        },
+      );
+    if (checkpoint.systemId !== info.systemId)
+      throw new CdcError(
+        'SOURCE_CHANGED',
+        `the checkpoint is of PostgreSQL system ${checkpoint.systemId}, this is system ${info.systemId}`,
+      );
+    if (checkpoint.slot !== slot)
+      throw new CdcError(
+        'CONFIG_INVALID',
+        `the checkpoint is of slot "${checkpoint.slot}", not of "${slot}"`,
+        {
+          hint: `Set postgres.slot to ${checkpoint.slot}, or choose another --pipeline.`,
+        },
+      );
+    if (checkpoint.publicationOid !== publication.oid)
+      throw new CdcError(
+        'PUBLICATION_MISSING',
+        `publication "${publicationName}" is not the one of the checkpoint: changes may be missing`,
+        { hint: 'Run "wal-cdc teardown" and start again: the tables are copied afresh.' },
+      );
+    checkSlotAgainstCheckpoint(slot, state, parseLsn(checkpoint.position));
+    if (checkpoint.timeline === info.timeline) return checkpoint;
+    const next = { ...checkpoint, timeline: info.timeline, epoch: checkpoint.epoch + 1 };
+    log.warn(
+      { timeline: info.timeline, epoch: next.epoch },
+      'the source was promoted: versions go on in a new epoch',
+    );
+    await control.saveCheckpoint(next);
+    return next;
+  }
+  let position: Lsn;
+  if (state && slotGiven) position = state.confirmedFlush;
+  else {
+    // One that we made and never saved a checkpoint for: its changes would be copied rows' changes twice at best.
+    if (state) await dropSlot(client, slot);
+    log.info({ slot }, 'creating the replication slot (waits for transactions that are open)');
+    position = await createSlot(client, slot, info.serverVersion);
+  }
+  const first: Checkpoint = {
+    mode: 'wal',
+    epoch: 1,
+    position: formatLsn(position),
+    systemId: info.systemId,
+    timeline: info.timeline,
+    slot,
+    publication: publicationName,
+    publicationOid: publication.oid,
+  };
+  await control.saveCheckpoint(first);
+  return first;
+}

@@ -1,0 +1,22 @@
+import { CdcError } from '../core/errors.ts';
+import { qualifiedName } from '../core/relation.ts';
+import type { ControlTables } from '../sinks/clickhouse/control-tables.ts';
+
+/** Makes a later session copy the tables afresh, behind the live ones. Throws NO_TABLES for names that are not known. */
+export async function markForCopy(control: ControlTables, names: string[]): Promise<void> {
+  const known = await control.loadTables();
+  const unknown = names.filter(name => !known.some(table => qualifiedName(table) === name));
+  if (unknown.length > 0)
+    throw new CdcError('NO_TABLES', `the pipeline does not replicate ${unknown.join(', ')}`, {
+      hint: `It replicates ${known.map(qualifiedName).join(', ') || 'nothing yet'}.`,
+    });
+  for (const { schema, name, state } of known) {
+    if (!names.includes(qualifiedName({ schema, name }))) continue;
+    const { keyRule, key, truncated } = state;
+    const live = state.phase !== 'copying' || state.live;
+    await control.saveTable(
+      { schema, name },
+      { phase: 'copying', keyRule, key, live, copiedRows: 0, truncated },
+    );
+  }
+}
