@@ -1,0 +1,69 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { waitFor } from './wait-for.ts';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+export interface CommandResult {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface CommandOptions {
+  env?: Record<string, string>;
+  cwd?: string;
+}
+
+/** Runs `wal-cdc ARGS…` to its end. */
+export async function walCdc(args: string[], options: CommandOptions = {}): Promise<CommandResult> {
+  return new RunningCommand(args, options).ended;
+}
+
+/** A `wal-cdc ARGS…` that is running: `await using`, which kills it. */
+export class RunningCommand implements AsyncDisposable {
+  stdout = '';
+  stderr = '';
+  readonly ended: Promise<CommandResult>;
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+
+  constructor(args: string[], { env = {}, cwd }: CommandOptions = {}) {
+    this.#child = spawn(process.execPath, [main, ...args], {
+      env: { PATH: process.env.PATH, ...env },
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child.stdout.on('data', chunk => (this.stdout += chunk));
+    this.#child.stderr.on('data', chunk => (this.stderr += chunk));
+    this.ended = once(this.#child, 'close').then(([code]) => ({
+      code,
+      stdout: this.stdout,
+      stderr: this.stderr,
+    }));
+  }
+
+  /** Resolves when `pattern` was printed; fails with what was printed when the command ends without. */
+  async prints(pattern: RegExp): Promise<void> {
+    await waitFor(
+      () => {
+        if (pattern.test(this.stdout) || pattern.test(this.stderr)) return true;
+        if (this.#child.exitCode !== null)
+          throw new Error(`ended with ${this.#child.exitCode} before ${pattern}:\n${this.stdout}${this.stderr}`);
+        return false;
+      },
+      { what: `${pattern} to be printed` },
+    );
+  }
+
+  async stop(): Promise<CommandResult> {
+    this.#child.kill('SIGTERM');
+    return this.ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.ended;
+  }
+}
