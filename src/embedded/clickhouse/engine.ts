@@ -21,6 +21,7 @@ export interface EngineOptions {
   port: number;
   user: string;
   password: string;
+  /** Takes what it writes once it is ready; until then, and if it never is, see `lastMessages`. */
   logger?: (line: string) => void;
 }
 
@@ -83,11 +84,12 @@ export function startEngine(options: EngineOptions): Engine {
   if (terminal !== undefined) closeSync(terminal);
 
   const messages: string[] = [];
+  let isReady = false;
   createInterface({ input: child.stderr as Readable }).on('line', line => {
     if (noise.test(line)) return;
     messages.push(line);
     if (messages.length > 8) messages.shift();
-    logger?.(line);
+    if (isReady) logger?.(line);
   });
   const ended = new AbortController();
   const exited = new Promise<ClickHouseExit>(resolve => {
@@ -106,6 +108,8 @@ export function startEngine(options: EngineOptions): Engine {
     while (!giveUp.aborted) {
       if (await answersQueries(port, user, password, giveUp)) {
         rmSync(configDir, { recursive: true, force: true });
+        isReady = true;
+        for (const line of messages) logger?.(line);
         return true;
       }
       await delay(10);
