@@ -217,7 +217,7 @@ export class WalSession {
       await stream.start();
       started();
       if (this.#stopped) return;
-      if (until !== undefined) await this.#expect(until === 'current' ? await this.#currentLsn() : until);
+      if (until !== undefined) await this.#expect(until === 'current' ? await this.#flushedLsn() : until);
       void this.#monitor(pipeline);
       const copies = this.#runCopies(this.#jobs).catch(error => pipeline.fail(error));
       try {
@@ -286,6 +286,17 @@ export class WalSession {
     return parseLsn(rows[0]!.lsn);
   }
 
+  /**
+   * A position behind every transaction that has committed, and flushed: a walsender sends nothing else, and records of no
+   * commit may stay unflushed for many seconds.
+   */
+  async #flushedLsn(): Promise<Lsn> {
+    const { rows } = await this.#source.client.query<{ lsn: string }>(
+      "SELECT pg_logical_emit_message(true, 'wal_cdc', '')::text AS lsn",
+    );
+    return parseLsn(rows[0]!.lsn);
+  }
+
   async #statusIntervalMs(): Promise<number> {
     const { rows } = await this.#source.client.query<{ ms: number }>(
       "SELECT setting::int AS ms FROM pg_settings WHERE name = 'wal_sender_timeout'",
@@ -327,7 +338,7 @@ export class WalSession {
     }
     if (this.#stopped) return;
     // Rows were copied as they are now: a batch job is complete when the stream has come this far too.
-    if (this.#until !== undefined) await this.#expect(await this.#currentLsn());
+    if (this.#until !== undefined) await this.#expect(await this.#flushedLsn());
   }
 
   /** Looks after slot, publication and requests of other commands while the pipeline runs. */
