@@ -156,6 +156,7 @@ export class ClickHouseRows extends RowReader {
   discard(): void {
     this.#stream?.destroy();
     this.#stream = this.#chunks = undefined;
+    this.ended = false;
     this.#buffer = Buffer.alloc(0);
     this.#pos = 0;
   }

@@ -21,7 +21,7 @@ export class Fixture implements AsyncDisposable {
 
   static async create(): Promise<Fixture> {
     const { url } = await sharedClickHouse();
-    const fixture = new Fixture(await freshDatabase(), createClient({ url }));
+    const fixture = new Fixture(await freshDatabase(), createClient({ url, log: { level: 127 } }));
     await fixture.query(`CREATE DATABASE ${fixture.database}`);
     return fixture;
   }

@@ -33,9 +33,9 @@ export async function mergeRows(
   tombstones: RowReader | undefined,
   events: MergeEvents,
 ): Promise<void> {
-  const { key, columns } = table;
+  const { key, columns, keyless } = table;
   const compareField: CompareField[] = key.map(i =>
-    ordersAsNumber(columns[i]!) ? compareIntegers : compareBytes,
+    !keyless && ordersAsNumber(columns[i]!) ? compareIntegers : compareBytes,
   );
   const tombstoneKey = key.map((_, place) => place);
   const newerField = columns.length;
@@ -68,12 +68,17 @@ export async function mergeRows(
     return found;
   };
 
-  const isDeletedLater = async (): Promise<boolean> => {
-    if (!tombstones) return false;
+  /** Tombstones from the current row's key on, as far as they have come; -1: more have to be waited for. */
+  const orderOfTombstone = (): number => {
+    if (!tombstones) return 1;
     let order = tombstones.rows === 0 ? -1 : compare(tombstones, tombstoneKey, postgres, key);
-    while (order < 0 && (tombstones.advance() || (await tombstones.next())))
-      order = compare(tombstones, tombstoneKey, postgres, key);
-    return order === 0;
+    while (order < 0 && tombstones.advance()) order = compare(tombstones, tombstoneKey, postgres, key);
+    return order < 0 && tombstones.ended ? 1 : order;
+  };
+  const waitForTombstone = async (): Promise<number> => {
+    let order = -1;
+    while (order < 0) order = (await tombstones!.next()) ? orderOfTombstone() : 1;
+    return order;
   };
 
   let inPostgres = step(postgres, await postgres.next(), 'PostgreSQL');
@@ -82,8 +87,11 @@ export async function mergeRows(
     const order = !inPostgres ? 1 : !inClickHouse ? -1 : compare(postgres, key, clickHouse, key);
     const newer = order >= 0 && clickHouse.data[clickHouse.starts[newerField]!] === 49;
     if (order === 0) events.both(newer);
-    else if (order < 0) events.postgresOnly(await isDeletedLater());
-    else events.clickHouseOnly(newer);
+    else if (order < 0) {
+      let tombstone = orderOfTombstone();
+      if (tombstone < 0) tombstone = await waitForTombstone();
+      events.postgresOnly(tombstone === 0);
+    } else events.clickHouseOnly(newer);
     if (order <= 0) inPostgres = step(postgres, postgres.advance() || (await postgres.next()), 'PostgreSQL');
     if (order >= 0)
       inClickHouse = step(clickHouse, clickHouse.advance() || (await clickHouse.next()), 'ClickHouse');

@@ -9,6 +9,8 @@ export abstract class RowReader {
   previous: { data: Buffer; starts: Int32Array; ends: Int32Array };
   /** Rows read, the current one included. */
   rows = 0;
+  /** There are no more rows. */
+  ended = false;
 
   constructor(fields: number) {
     this.starts = new Int32Array(fields);
@@ -24,7 +26,10 @@ export abstract class RowReader {
 
   /** Goes to the next row; false at the end. Call it when `advance` found none. */
   async next(): Promise<boolean> {
-    while (!this.advance()) if (!(await this.fill())) return false;
+    while (!this.advance()) {
+      this.ended = !(await this.fill());
+      if (this.ended) return false;
+    }
     return true;
   }
 

@@ -20,9 +20,12 @@ export interface SourceSnapshot extends AsyncDisposable {
  * Takes it from a temporary replication slot, which waits for the transactions that are open. The slot is gone when this
  * resolves (WAL is not held back); a transaction keeps the snapshot until it is disposed of.
  */
-export async function takeSnapshot(address: PostgresAddress): Promise<SourceSnapshot> {
+export async function takeSnapshot(address: PostgresAddress, signal?: AbortSignal): Promise<SourceSnapshot> {
   const replication = await connect(address, { replication: true });
+  const abort = () => void replication.end();
+  signal?.addEventListener('abort', abort, { once: true });
   try {
+    signal?.throwIfAborted();
     const clock = await replication.query<{ micros: string }>(
       'SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8::text AS micros',
     );
@@ -40,7 +43,11 @@ export async function takeSnapshot(address: PostgresAddress): Promise<SourceSnap
       await keeper.end();
       throw queryError(error, 'exporting a snapshot');
     }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
   } finally {
+    signal?.removeEventListener('abort', abort);
     await replication.end();
   }
 }

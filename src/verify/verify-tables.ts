@@ -37,6 +37,7 @@ export interface VerifyOptions {
 
 export interface VerifyProgress {
   round: number;
+  /** Taking a snapshot waits for the transactions that are open. */
   step: 'taking a snapshot' | 'waiting for ClickHouse' | 'comparing';
   /** `schema.table` while comparing. */
   table?: string;
@@ -91,7 +92,7 @@ export async function verifyTables(options: VerifyOptions): Promise<VerifyResult
     options.signal?.throwIfAborted();
     options.onProgress?.({ round, step: 'taking a snapshot' });
     const storage = await storageOf(options.source, open);
-    await using snapshot = await takeSnapshot(options.source);
+    await using snapshot = await takeSnapshot(options.source, options.signal);
     position ??= formatLsn(snapshot.position);
     options.onProgress?.({ round, step: 'waiting for ClickHouse' });
     await options.awaitPosition(snapshot.position);
