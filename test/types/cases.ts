@@ -30,23 +30,21 @@ const int = (bits: number): fc.Arbitrary<string> =>
   fc.bigInt({ min: -(2n ** BigInt(bits - 1)), max: 2n ** BigInt(bits - 1) - 1n }).map(String);
 const uint = (bits: number): fc.Arbitrary<string> =>
   fc.bigInt({ min: 0n, max: 2n ** BigInt(bits) - 1n }).map(String);
-/** Whole numbers of every length, so that each path through digits is taken. */
-const anyLength = (digits: number): fc.Arbitrary<string> =>
+/** Digits of every length, so that each path through them is taken. */
+const digits = (max: number): fc.Arbitrary<string> =>
   fc
-    .integer({ min: 1, max: digits })
-    .chain(length => fc.stringMatching(new RegExp(`^[0-9]{${length}}$`)))
-    .map(text => text.replace(/^0+(?=.)/, ''));
+    .integer({ min: 1, max })
+    .chain(length =>
+      fc.bigInt({ min: 0n, max: 10n ** BigInt(length) - 1n }).map(n => String(n).padStart(length, '0')),
+    );
+const whole = (maxDigits: number): fc.Arbitrary<string> =>
+  digits(maxDigits).map(text => String(BigInt(text)));
 const signed = (magnitude: fc.Arbitrary<string>): fc.Arbitrary<string> =>
   fc.tuple(fc.constantFrom('', '-'), magnitude).map(parts => parts.join(''));
-const decimal = (whole: number, fraction: number): fc.Arbitrary<string> =>
-  signed(
-    fc
-      .tuple(
-        whole === 0 ? fc.constant('0') : anyLength(whole),
-        fraction === 0 ? fc.constant('') : anyLength(fraction),
-      )
-      .map(([before, after]) => (after === '' ? before : `${before}.${after}`)),
-  );
+const decimal = (before: number, after: number): fc.Arbitrary<string> => {
+  const integer = before === 0 ? fc.constant('0') : whole(before);
+  return signed(after === 0 ? integer : fc.tuple(integer, digits(after)).map(parts => parts.join('.')));
+};
 const text = fc
   .string({ unit: 'binary', maxLength: 40 })
   .map(value => value.replaceAll('\0', '').toWellFormed());
@@ -84,6 +82,10 @@ const float4 = fc
     fc.integer({ min: 2 ** 23, max: 2 ** 27 }).map(Math.fround),
   )
   .map(value => (Number.isNaN(value) ? 'NaN' : Object.is(value, -0) ? '-0' : String(value)));
+/** Where floats lie closer below than above. */
+const powersOfTwo = (from: number, to: number): string[] =>
+  Array.from({ length: to - from + 1 }, (_, i) => String(2 ** (from + i)));
+
 /** Bit for bit. */
 const readsFloat = (type: string): string => `toString(reinterpretAsUInt${type.includes('32') ? 32 : 64}(v))`;
 const bitsOf = (value: number, type: string): string =>
@@ -210,7 +212,7 @@ export const typeCases: readonly TypeCase[] = [
       '4294967296',
       '-4294967296',
     ],
-    random: fc.oneof(int(64), signed(anyLength(18))),
+    random: fc.oneof(int(64), signed(whole(18))),
     alsoAs: ['Int128', 'Int256', 'Decimal(19, 0)', 'Decimal(76, 3)'],
     shows: plainNumber,
   },
@@ -227,7 +229,7 @@ export const typeCases: readonly TypeCase[] = [
     type: 'xid8',
     ids: 'T12',
     values: ['0', '18446744073709551615', '9223372036854775808'],
-    random: fc.oneof(uint(64), anyLength(19)),
+    random: fc.oneof(uint(64), whole(19)),
     convert: '$::text::xid8',
     alsoAs: ['UInt128', 'Int128'],
   },
@@ -250,6 +252,7 @@ export const typeCases: readonly TypeCase[] = [
       '999999',
       '0.0001',
       '0.00001',
+      ...powersOfTwo(-149, 127),
     ],
     random: float4,
     alsoAs: ['Float64'],
@@ -280,6 +283,11 @@ export const typeCases: readonly TypeCase[] = [
       '9007199254740996',
       '2e22',
       '5e-5',
+      // Their shortest digits in JavaScript lie halfway between two doubles.
+      '18014398509481990',
+      '36028797018963980',
+      '667238982825048000',
+      ...powersOfTwo(-1074, 1023),
     ],
     random: float8,
     read: readsFloat,
