@@ -26,7 +26,7 @@ export interface TestDatabase extends AsyncDisposable {
   server: EmbeddedPostgres;
 }
 
-const postgres15BinDir = process.env.WAL_CDC_TEST_POSTGRES15 ?? '/usr/lib/postgresql/15/bin';
+export const postgres15BinDir = process.env.WAL_CDC_TEST_POSTGRES15 ?? '/usr/lib/postgresql/15/bin';
 
 /** For `test(name, { skip: withoutPostgres15 }, …)`: false, or why the test cannot run here. */
 export const withoutPostgres15: string | false = existsSync(join(postgres15BinDir, 'postgres'))
