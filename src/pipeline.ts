@@ -107,6 +107,9 @@ export class Pipeline {
     const bytes = batch.data.pos;
     if (transactions.count > 0)
       metrics.freshness.setOldestPending(transactions.committedAtUs[0]! / 1000 + postgresEpochMs);
+    // Crash tests prove with these that they would notice.
+    if (process.env.WAL_CDC_TEST_FAULT === 'ack-before-write') source.ack(batch.position);
+    if (process.env.WAL_CDC_TEST_FAULT === 'save-before-write') await this.#save(batch.position);
     crashPoint('before-insert');
     const startedAt = performance.now();
     await sink.write(batch);
@@ -150,8 +153,7 @@ export class Pipeline {
       });
   }
 
-  async #save(): Promise<void> {
-    const position = this.#written;
+  async #save(position = this.#written): Promise<void> {
     await this.#options.saveCheckpoint(position);
     crashPoint('after-checkpoint');
     this.#saved = position;

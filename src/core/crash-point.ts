@@ -11,6 +11,7 @@ export type CrashPoint =
   | 'after-checkpoint'
   | 'copy-chunk'
   | 'copy-exchange'
+  | 'copy-exchanged'
   | 'truncate'
   | 'toast-lookup';
 

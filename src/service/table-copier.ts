@@ -46,7 +46,8 @@ export interface TableCopierOptions {
 }
 
 const pageBytes = 8192;
-const chunkBytes = 64 << 20;
+/** Pages of a chunk: 64 MiB. Crash tests make them smaller, so that small tables have several. */
+const chunkPages = Number(process.env.WAL_CDC_TEST_CHUNK_PAGES ?? (64 << 20) / pageBytes);
 const blockBytes = 16 << 20;
 
 interface Chunk {
@@ -436,7 +437,6 @@ function leavesSql(oid: number): string {
 }
 
 function planLeaf(row: LeafRow): LeafCopy {
-  const chunkPages = chunkBytes / pageBytes;
   return {
     oid: row.oid,
     schema: row.schema,

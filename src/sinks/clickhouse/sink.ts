@@ -276,6 +276,7 @@ export class ClickHouseSink implements Sink {
             `EXCHANGE TABLES ${quoteTableName(live)} AND ${quoteTableName(shadow)}`,
           ),
         );
+        crashPoint('copy-exchanged');
       }
     }
     state.phase = 'streaming';
