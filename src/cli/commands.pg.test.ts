@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { sharedClickHouse } from '../../test/support/clickhouse.ts';
 import { RunningCommand, walCdc } from '../../test/support/command-line.ts';
 import { freshDatabase, type TestDatabase } from '../../test/support/postgres.ts';
-import { ClickHouse } from '../sinks/clickhouse/client.ts';
 import { splitAddress } from '../service/clickhouse-address.ts';
+import { ClickHouse } from '../sinks/clickhouse/client.ts';
 
 /** Settings of a pipeline of its own: named like the test's database. */
 async function pipelineOf(db: TestDatabase, settings: Record<string, string> = {}) {

@@ -40,7 +40,7 @@ const kinds = {
     action: 'retry',
     exit: 3,
     about: 'PostgreSQL does not answer, or the connection broke.',
-    hint: 'Check host, port and network; the service keeps trying while it runs.',
+    hint: 'Check host and port in postgres.url, and whether the server runs. A service that has started keeps trying.',
   },
   SOURCE_AUTH: {
     action: 'stop',
@@ -148,7 +148,7 @@ const kinds = {
     action: 'retry',
     exit: 3,
     about: 'ClickHouse does not answer, or the connection broke.',
-    hint: 'Check host, port and network; the service keeps trying while it runs and loses nothing.',
+    hint: 'Check host and port in clickhouse.url, and whether the server runs. A service that has started keeps trying and loses nothing.',
   },
   SINK_AUTH: {
     action: 'stop',
@@ -214,7 +214,7 @@ const kinds = {
     action: 'stop-table',
     exit: 4,
     about: 'ClickHouse cannot hold a value exactly.',
-    hint: 'Set columns.<table>.<column>.onInvalid to null, clamp or string, or choose a wider type.',
+    hint: 'Set columns.<table>.<column>.onInvalid to null, clamp or string, or choose a wider type; then "wal-cdc resync" the table.',
   },
   KEYLESS_CHANGE: {
     action: 'stop-table',

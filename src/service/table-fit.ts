@@ -13,6 +13,7 @@ import {
 import type { ServerCapabilities } from '../sinks/clickhouse/types/registry.ts';
 import type { SourceTable } from '../sources/wal/catalog.ts';
 import { targetOptions } from './clickhouse-address.ts';
+import { wasRefused } from './table-register.ts';
 
 /** A table of the source beside the ClickHouse table that `run` would make for it or use. */
 export interface TableFit {
@@ -59,15 +60,16 @@ async function fill(
 ): Promise<void> {
   const { source, state } = fit;
   const options = targetOptions(config);
-  if (state?.stopped) {
+  if (state?.stopped && !wasRefused(state)) {
     const { code, message, hint } = state.stopped;
     fit.problem = new CdcError(code as CdcError['code'], message, { hint, table: fit.name });
   }
   fit.plan = planTarget(source, options, capabilities);
   if (clickhouse) fit.actual = await inspectTarget(clickhouse, fit.plan.name);
-  // The table of a copy afresh is made anew behind the live one, whatever that looks like.
-  if (fit.actual && state?.phase !== 'copying') checkTarget(source, fit.plan, fit.actual, options);
-  const isCopied = state !== undefined && state.phase !== 'copying' && fit.actual !== undefined;
+  const copiesAfresh = state !== undefined && (state.phase === 'copying' || wasRefused(state));
+  // Such a table is made anew behind the live one, whatever that looks like.
+  if (fit.actual && !copiesAfresh) checkTarget(source, fit.plan, fit.actual, options);
+  const isCopied = state !== undefined && !copiesAfresh && fit.actual !== undefined;
   if (isCopied || fit.problem) return;
   if (config.snapshot === 'none' && !state) {
     if (fit.actual && fit.actual.rows > 0)

@@ -138,7 +138,8 @@ export class TableRegister {
   /** Makes the ClickHouse table, or checks it, and says what is known of it. Trouble with one table stops only that one. */
   async register(source: SourceTable): Promise<CopyJob | undefined> {
     const { config, log } = this.#options;
-    const saved = this.#options.saved.get(qualifiedName(source));
+    const known = this.#options.saved.get(qualifiedName(source));
+    const saved = known && wasRefused(known) ? newState(source) : known;
     try {
       return await this.#prepare(source, saved);
     } catch (error) {
@@ -185,8 +186,10 @@ export class TableRegister {
     await clickhouse.command(buildCreateDatabaseSql(plan.name.database, options));
     let actual = await inspectTarget(clickhouse, plan.name);
     let state = saved;
+    let isMadeAnew = false;
     if (actual && state?.phase === 'copying' && !fits(() => checkTarget(source, plan, actual!, options))) {
       // A copy afresh: what it fills is made anew, the live table stays as it is until it is exchanged.
+      isMadeAnew = true;
       state.live = false;
       actual = (state.shadow &&
         (await inspectTarget(clickhouse, { ...plan.name, table: state.shadow.table }))) ?? {
@@ -234,7 +237,7 @@ export class TableRegister {
     if (state.shadow) await this.#recallShadow(table);
     else if (state.phase === 'copying' && state.base === undefined && !table.keyless) {
       // Rows that the source does not have any more would stay for ever.
-      if (actual.rows > 0) await createShadow(clickhouse, table, options);
+      if (actual.rows > 0 || isMadeAnew) await createShadow(clickhouse, table, options);
       else state.live = true;
     }
     this.#options.sink.tables.set(source.id, table);
@@ -284,6 +287,11 @@ function fits(check: () => void): boolean {
   } catch {
     return false;
   }
+}
+
+/** Whether the table stopped before the first row of its copy. Then the next start tries again, as the hint says. */
+export function wasRefused({ stopped, base }: TableState): boolean {
+  return stopped?.position === '0/0' && base === undefined;
 }
 
 function newState(source: SourceTable): TableState {

@@ -50,7 +50,9 @@ export class RunningCommand implements AsyncDisposable {
       () => {
         if (pattern.test(this.stdout) || pattern.test(this.stderr)) return true;
         if (this.#child.exitCode !== null)
-          throw new Error(`ended with ${this.#child.exitCode} before ${pattern}:\n${this.stdout}${this.stderr}`);
+          throw new Error(
+            `ended with ${this.#child.exitCode} before ${pattern}:\n${this.stdout}${this.stderr}`,
+          );
         return false;
       },
       { what: `${pattern} to be printed` },

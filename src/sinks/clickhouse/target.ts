@@ -190,10 +190,18 @@ export function checkTarget(
       throw fail(
         `column "${column.name}" is missing, ${plan.columns.find(c => c.name === column.name)!.type} is needed`,
       );
-    const codec = withTable(table, () =>
-      codecFor(column, type, options.column(table.schema, table.name, column.name).onInvalid),
-    );
-    if (!column.notNull && codec.canBeNullable && !splitNullable(type).nullable)
-      throw fail(`column "${column.name}" is ${type}, but may be NULL in PostgreSQL: Nullable is needed`);
+    const { onInvalid } = options.column(table.schema, table.name, column.name);
+    const codec = withTable(table, () => codecFor(column, type, onInvalid));
+    const found = `column "${column.name}" is ${type}`;
+    const planned = plan.columns.find(({ name }) => name === column.name)!.type;
+    if (onInvalid === 'string' && isString(planned) && !isString(type))
+      throw fail(`${found}, but has onInvalid: string: ${planned} is needed`);
+    if (!codec.canBeNullable || splitNullable(type).nullable) continue;
+    if (!column.notNull) throw fail(`${found}, but may be NULL in PostgreSQL: Nullable is needed`);
+    if (onInvalid === 'null') throw fail(`${found}, but has onInvalid: null: Nullable is needed`);
   }
+}
+
+function isString(type: string): boolean {
+  return splitNullable(type).type === 'String';
 }
