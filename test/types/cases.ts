@@ -350,7 +350,9 @@ export const typeCases: readonly TypeCase[] = [
       '100000000',
       '0.00010000',
     ],
-    random: fc.oneof(decimal(60, 40), decimal(0, 30), decimal(30, 0)),
+    random: fc.oneof(decimal(60, 40), decimal(0, 30), decimal(30, 0), decimal(10, 4), decimal(5, 2)),
+    alsoAs: ['Decimal(7, 2)', 'Decimal(18, 3)', 'Decimal(38, 9)', 'Decimal(76, 40)'],
+    shows: plainNumber,
   },
   {
     type: 'bool',

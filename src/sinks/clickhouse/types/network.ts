@@ -50,9 +50,7 @@ function writeIpv6(src: Buffer, at: number, out: ByteWriter): void {
     }
     if (length > 0) i += length - 1;
   }
-  const carriesIpv4 =
-    runAt === 0 &&
-    (runLength === 6 || (runLength === 7 && words[7] !== 1) || (runLength === 5 && words[5] === 0xffff));
+  const carriesIpv4 = runAt === 0 && (runLength === 6 || (runLength === 5 && words[5] === 0xffff));
   for (let i = 0; i < 8; i++) {
     if (i === runAt) {
       out.writeByte(58);

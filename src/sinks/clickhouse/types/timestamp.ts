@@ -12,7 +12,7 @@ import {
   writeTime,
 } from './calendar.ts';
 import type { ClickHouseType } from './clickhouse-type.ts';
-import { InvalidValue, type OnInvalid } from './codec.ts';
+import { type Encode, InvalidValue, type OnInvalid } from './codec.ts';
 import { powersOfTen } from './decimal.ts';
 import {
   readInt32,
@@ -55,7 +55,7 @@ function timestampType(name: string, zone: string): ValueType {
       const target = timestampTarget(type);
       return (
         target && {
-          min: `'${instantText(target.minSeconds, target.minMicros, zone)}'`,
+          min: `'${instantText(target.minSeconds, 0, zone)}'`,
           max: `'${instantText(target.maxSeconds, target.maxMicros, zone)}'`,
           ...(target.precision < 6 ? { scale: target.precision } : {}),
           rejectsNaN: false,
@@ -66,13 +66,12 @@ function timestampType(name: string, zone: string): ValueType {
   };
 }
 
-/** Seconds since 1970 and what follows them that a ClickHouse type holds. */
+/** What a ClickHouse type holds: whole seconds since 1970, and after the last one as many microseconds. */
 interface TimestampTarget {
   name: string;
   /** Digits of the fraction of a second. */
   precision: number;
   minSeconds: number;
-  minMicros: number;
   maxSeconds: number;
   maxMicros: number;
 }
@@ -83,27 +82,16 @@ const year10000 = 253402300800;
 /** DateTime64 holds the years 1 to 9999, less where ticks since 1970 pass Int64 (precision 9: 1677 to 2262). */
 function timestampTarget({ name, args }: ClickHouseType): TimestampTarget | undefined {
   if (name === 'DateTime')
-    return { name, precision: 0, minSeconds: 0, minMicros: 0, maxSeconds: 2 ** 32 - 1, maxMicros: 0 };
+    return { name, precision: 0, minSeconds: 0, maxSeconds: 2 ** 32 - 1, maxMicros: 0 };
   if (name !== 'DateTime64') return undefined;
   const precision = Number(args[0]);
-  const ticks = Math.min(precision, 6);
-  const lastMicros = 1e6 - 10 ** (6 - ticks);
-  if (precision < 9)
-    return {
-      name: `${name}(${precision})`,
-      precision,
-      minSeconds: year1,
-      minMicros: 0,
-      maxSeconds: Math.min(year10000 - 1, Math.floor(2 ** 63 / 10 ** precision) - 1),
-      maxMicros: lastMicros,
-    };
+  const mostSeconds = Math.floor(2 ** 63 / 10 ** precision);
   return {
-    name: `${name}(9)`,
+    name: `${name}(${precision})`,
     precision,
-    minSeconds: -9223372036,
-    minMicros: 0,
-    maxSeconds: 9223372035,
-    maxMicros: lastMicros,
+    minSeconds: Math.max(year1, -mostSeconds),
+    maxSeconds: Math.min(year10000, mostSeconds) - 1,
+    maxMicros: 1e6 - 10 ** Math.max(6 - precision, 0),
   };
 }
 
@@ -134,32 +122,32 @@ function timestampEncoders(
       throw new InvalidValue(
         `${name} ${value} has more than the ${precision} digits of a second that ${target.name} holds`,
       );
-    const min = instantText(minSeconds, target.minMicros, '');
+    const min = instantText(minSeconds, 0, '');
     const max = instantText(maxSeconds, target.maxMicros, '');
     if (onInvalid !== 'clamp')
       throw new InvalidValue(`${name} ${value} is outside ${target.name} (${min} to ${max})`);
-    if (seconds < minSeconds) write(minSeconds, target.minMicros, out);
+    if (seconds < minSeconds) write(minSeconds, 0, out);
     else write(maxSeconds, target.maxMicros, out);
   };
 
-  const text: Encoders['text'] = (src, start, end, out) => {
+  const text: Encode = (src, start, end, out) => {
     parseTimestamp(name, src, start, end);
     const { seconds, micros } = instant;
     if (!write(seconds, micros, out)) settle(seconds, shown(src, start, end), out);
   };
-  const fromAny: Encoders['text'] = (src, start, end, out) => {
+  const binary: Encode = (src, start, end, out) => {
     readInstant(src, start);
     const { seconds, micros } = instant;
     if (!write(seconds, micros, out)) settle(seconds, shownBinary(writeText, src, start, end), out);
   };
-  if (precision !== 6) return { text, binary: fromAny };
+  if (precision !== 6) return { text, binary };
   return {
     text,
     binary(src, start, end, out) {
       const hi = readInt32(src, start);
       // Well inside the years 1 to 9999: only the epoch changes.
       if (hi < minHi || hi > maxHi) {
-        fromAny(src, start, end, out);
+        binary(src, start, end, out);
         return;
       }
       const lo = readUint32(src, start + 4) + epochMicrosLo;

@@ -141,5 +141,5 @@ export function shownBinary(write: WriteText, src: Buffer, start: number, end: n
 
 /** For text that PostgreSQL does not print: wrong settings of its session, or a fault. */
 export function notA(type: string, src: Buffer, start: number, end: number): InvalidValue {
-  return new InvalidValue(`${JSON.stringify(shown(src, start, end))} is not the text of a ${type}`);
+  return new InvalidValue(`${JSON.stringify(shown(src, start, end))} is not text of type ${type}`);
 }
