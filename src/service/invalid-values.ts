@@ -23,6 +23,9 @@ export async function findInvalidValue(
     const tests = [
       ...(limits.min === undefined ? [] : [`${name} < ${limits.min}`]),
       ...(limits.max === undefined ? [] : [`${name} > ${limits.max}`]),
+      ...(limits.scale === undefined || !/^(numeric|_numeric)$/.test(column.type.name)
+        ? []
+        : [`scale(trim_scale(${name})) > ${limits.scale}`]),
       ...(limits.rejectsNaN ? [`${name} = 'NaN'`] : []),
       ...(limits.rejectsInfinity ? [`${name} IN ('infinity', '-infinity')`] : []),
     ];

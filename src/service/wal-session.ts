@@ -38,7 +38,8 @@ export interface SessionOptions {
 }
 
 const copyWorkers = 2;
-const sinkPatienceMs = 30_000;
+/** Longer outages are waited out without a connection to PostgreSQL: an open one would block its fast shutdown. */
+const sinkPatienceMs = 10_000;
 const requestIntervalMs = 1000;
 const monitorIntervalMs = 3000;
 

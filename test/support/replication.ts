@@ -17,6 +17,8 @@ export interface Replication extends AsyncDisposable {
   config: Config;
   service: WalService;
   clickhouse: ClickHouse;
+  /** Whether the service has ended, by a failure or by `stop`. */
+  readonly stopped: boolean;
   /** Resolves once everything that is committed now is queryable and every copy is done. */
   caughtUp(): Promise<void>;
   /** Catches up and compares every table that is not stopped, row by row. */
@@ -29,13 +31,15 @@ export interface ReplicationOptions {
   /** Values of settings by path, as in `{ 'postgres.slot': 'mine' }`. */
   settings?: Record<string, string | string[]>;
   keepRows?: boolean;
+  /** Default: the shared one. */
+  clickhouse?: { url: string };
 }
 
 export async function startReplication(
-  source: TestDatabase,
+  source: Pick<TestDatabase, 'name' | 'url' | 'client'>,
   options: ReplicationOptions = {},
 ): Promise<Replication> {
-  const server = await sharedClickHouse();
+  const server = options.clickhouse ?? (await sharedClickHouse());
   const config = loadConfig({
     flags: {
       mode: 'wal',
@@ -55,9 +59,15 @@ export async function startReplication(
     until: undefined,
   });
   let failure: unknown;
-  const running = service.run().catch(error => {
-    failure = error;
-  });
+  let stopped = false;
+  const running = service
+    .run()
+    .catch(error => {
+      failure = error;
+    })
+    .finally(() => {
+      stopped = true;
+    });
   const { clickhouse } = await connectClickHouse(splitAddress(server.url));
   const started = await waitFor(() => failure !== undefined || service.status().phase !== 'starting', {
     what: 'the service to stream',
@@ -87,6 +97,9 @@ export async function startReplication(
     config,
     service,
     clickhouse,
+    get stopped() {
+      return stopped;
+    },
     caughtUp,
     stop,
     async expectEqual() {

@@ -12,6 +12,7 @@ const settings = {
   input_format_null_as_default: 0,
   input_format_skip_unknown_fields: 0,
   insert_null_as_default: 0,
+  input_format_binary_read_json_as_string: 1,
   date_time_overflow_behavior: 'throw',
   mutations_sync: '2',
   lightweight_deletes_sync: '2',

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import pg from 'pg';
 import { CdcError, type ErrorCode } from '../../core/errors.ts';
 
@@ -38,11 +40,10 @@ export async function connect(
     .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
     .join(' ');
   const url = new URL(address.url);
-  const tlsWanted = wantsTls(url);
-  if (tlsWanted && !url.searchParams.has('uselibpqcompat')) url.searchParams.set('uselibpqcompat', 'true');
+  const ssl = tlsOptions(url, address.ssl);
   const client = new pg.Client({
-    connectionString: url.toString(),
-    ...(address.ssl ? { ssl: { ...address.ssl, rejectUnauthorized: true } } : {}),
+    connectionString: withoutTlsParameters(url),
+    ...(ssl ? { ssl } : {}),
     ...(options.replication ? { replication: 'database' } : {}),
     application_name: 'wal-cdc',
     options: settings,
@@ -56,13 +57,33 @@ export async function connect(
     await client.connect();
   } catch (error) {
     await client.end().catch(() => {});
-    throw connectError(error, url, tlsWanted || address.ssl !== undefined);
+    throw connectError(error, url, ssl !== undefined);
   }
   return client;
 }
 
-function wantsTls(url: URL): boolean {
-  return /^(require|verify-ca|verify-full)$/.test(url.searchParams.get('sslmode') ?? '');
+const tlsParameters = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey'];
+
+function withoutTlsParameters(url: URL): string {
+  const copy = new URL(url);
+  for (const name of tlsParameters) copy.searchParams.delete(name);
+  return copy.toString();
+}
+
+/** libpq's `sslmode`s (docs: "SSL Support", table of modes) as Node has them; `undefined` is an open connection. */
+function tlsOptions(url: URL, details: PostgresAddress['ssl']): TlsOptions | undefined {
+  const [mode, rootCert, cert, key] = tlsParameters.map(name => url.searchParams.get(name) ?? undefined);
+  if (mode === 'disable' || (mode === undefined && !details)) return undefined;
+  const read = (path: string | undefined) => (path === undefined ? undefined : readFileSync(path, 'utf8'));
+  const ca = details?.ca ?? read(rootCert);
+  return {
+    ca,
+    cert: details?.cert ?? read(cert),
+    key: details?.key ?? read(key),
+    // `require` with a root certificate verifies it, as `verify-ca` does.
+    rejectUnauthorized: mode !== 'require' || ca !== undefined,
+    ...(mode === 'verify-ca' || mode === 'require' ? { checkServerIdentity: () => undefined } : {}),
+  };
 }
 
 /** `host:port/database as user`, without the password. */
@@ -75,18 +96,26 @@ export function describeAddress(address: string | URL): string {
 function connectError(error: unknown, url: URL, tlsWanted: boolean): CdcError {
   const { code = '' } = error as { code?: string };
   const message = error instanceof Error ? error.message || code : String(error);
-  const where = `PostgreSQL at ${describeAddress(url)}`;
-  if (code === '3D000')
-    return new CdcError('SOURCE_AUTH', `${where}: ${message}`, {
-      cause: error,
-      hint: 'Check the database name at the end of postgres.url.',
-    });
-  if (code.startsWith('28')) return new CdcError('SOURCE_AUTH', `${where}: ${message}`, { cause: error });
-  if (code === '42501') return new CdcError('SOURCE_PRIVILEGE', `${where}: ${message}`, { cause: error });
+  const fail = (kind: ErrorCode, hint?: string) =>
+    new CdcError(kind, `PostgreSQL at ${describeAddress(url)}: ${message}`, { cause: error, hint });
+  if (code === '3D000') return fail('SOURCE_AUTH', 'Check the database name at the end of postgres.url.');
+  if (code.startsWith('28')) return fail('SOURCE_AUTH');
+  if (code === '42501') return fail('SOURCE_PRIVILEGE');
+  if (code === '53300')
+    return fail(
+      'SOURCE_UNREACHABLE',
+      'Raise max_connections or max_wal_senders (and restart PostgreSQL), or end connections that nobody needs.',
+    );
+  // Of a pooler: a server takes every parameter that is sent.
+  if (code === '08P01')
+    return fail(
+      'SOURCE_UNREACHABLE',
+      'Connect to PostgreSQL itself: a pooler such as PgBouncer does not pass replication on.',
+    );
   // `pg` gives no code when the server answers that it has no TLS.
   if (tlsWanted && (code === '' || /^(ERR_TLS|ERR_SSL|CERT|DEPTH|SELF_SIGNED|UNABLE_TO)/.test(code)))
-    return new CdcError('SOURCE_TLS', `${where}: ${message}`, { cause: error });
-  return new CdcError('SOURCE_UNREACHABLE', `${where}: ${message}`, { cause: error });
+    return fail('SOURCE_TLS');
+  return fail('SOURCE_UNREACHABLE');
 }
 
 /** A failed query as a `CdcError`: by SQLSTATE, or as a broken connection when there is none. */

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { startClickHouse } from '../../src/embedded/clickhouse.ts';
+import { startPostgres } from '../../src/embedded/postgres.ts';
+import { startTestClickHouse } from '../support/clickhouse.ts';
+import { connect, freshDatabase, startTestPostgres } from '../support/postgres.ts';
+import { startReplication } from '../support/replication.ts';
+
+test('the connection lives through a sink that is slower than wal_sender_timeout (R01)', async () => {
+  await using postgres = await startTestPostgres({ settings: { wal_sender_timeout: '2s' } });
+  await using clickhouse = await startTestClickHouse();
+  await using db = await freshDatabase(postgres);
+  await db.client.query('CREATE TABLE t (id int PRIMARY KEY)');
+  await using replication = await startReplication(db, { clickhouse });
+  await replication.expectEqual();
+  const walsender = async () => (await db.client.query('SELECT pid FROM pg_stat_replication')).rows[0]?.pid;
+  const before = await walsender();
+  process.kill(clickhouse.pid, 'SIGSTOP');
+  try {
+    const stoppedAtMs = performance.now();
+    for (let i = 1; performance.now() - stoppedAtMs < 5000; i++) {
+      await db.client.query(`INSERT INTO t VALUES (${i})`);
+      await new Promise(resolve => setTimeout(resolve, 20));
+    }
+  } finally {
+    process.kill(clickhouse.pid, 'SIGCONT');
+  }
+  await replication.expectEqual();
+  assert.equal(await walsender(), before, 'the walsender is the same');
+});
+
+test('ClickHouse is killed, walsender and connection are cut; nothing is lost (C01, R10)', async () => {
+  await using db = await freshDatabase();
+  await using clickhouse = await startTestClickHouse();
+  await db.client.query('CREATE TABLE t (id int PRIMARY KEY, v text)');
+  await using replication = await startReplication(db, { clickhouse });
+  await db.client.query("INSERT INTO t SELECT g, 'a' FROM generate_series(1, 1000) g");
+  clickhouse.kill();
+  await clickhouse.exited;
+  await db.client.query(
+    "UPDATE t SET v = 'ClickHouse was away' WHERE id % 2 = 0; DELETE FROM t WHERE id % 3 = 0",
+  );
+  const again = await startClickHouse({ dir: clickhouse.dir, port: clickhouse.port });
+  try {
+    await replication.expectEqual();
+    await db.client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_replication');
+    await db.client.query("INSERT INTO t SELECT g, 'b' FROM generate_series(2001, 2100) g");
+    await replication.expectEqual();
+    await replication.stop();
+  } finally {
+    await again.stop();
+  }
+});
+
+test('PostgreSQL shuts down in order while ClickHouse is away, and the stream goes on when both are back (R09)', async () => {
+  await using postgres = await startTestPostgres({ settings: { fsync: 'on' } });
+  await using clickhouse = await startTestClickHouse();
+  const client = await connect(postgres.url);
+  await client.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
+  const database = { name: 'postgres', url: postgres.url, client };
+  await using replication = await startReplication(database, { clickhouse });
+  await replication.expectEqual();
+  clickhouse.kill();
+  await clickhouse.exited;
+  await client.query('INSERT INTO t VALUES (2)');
+  await client.end();
+  await postgres.stop('fast');
+  assert.equal(replication.service.status().phase, 'retrying');
+  assert.equal((await replication.service.ready()).ready, false);
+
+  const clickhouseAgain = await startClickHouse({ dir: clickhouse.dir, port: clickhouse.port });
+  const postgresAgain = await startPostgres({ dir: postgres.dir, port: postgres.port });
+  try {
+    assert.doesNotMatch(
+      readFileSync(join(postgres.dir, 'postgres.log'), 'utf8'),
+      /not properly shut down|interrupted/,
+    );
+    database.client = await connect(postgres.url);
+    await replication.expectEqual();
+    await replication.stop();
+    await database.client.end();
+  } finally {
+    await postgresAgain.stop('immediate');
+    await clickhouseAgain.stop();
+  }
+});
