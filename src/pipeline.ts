@@ -121,15 +121,15 @@ export class Pipeline {
     }
     metrics.freshness.setOldestPending(source.oldestPendingMs);
     metrics.batchWritten({ bytes, insertSeconds: insertMs / 1000 });
-    // Inserts take a third of the time at most: they cost much the same, however few rows they have. Behind by seconds,
-    // larger batches cost nobody anything and catch up sooner.
+    // Small inserts take half of the time at most: they cost much the same, however few rows they have. Behind by
+    // seconds, larger batches cost nobody anything and catch up sooner.
     const behindMs =
       transactions.count > 0
         ? now - (transactions.committedAtUs[transactions.count - 1]! / 1000 + postgresEpochMs)
         : 0;
     source.delayMs = Math.min(
       longestDelayMs,
-      Math.max(maxDelayMs, 2 * insertMs, (behindMs - insertMs - 100) / 2),
+      Math.max(maxDelayMs, Math.min(insertMs, 50), (behindMs - insertMs - 100) / 2),
     );
   }
 
