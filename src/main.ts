@@ -104,11 +104,16 @@ command(
 
 command('doctor', 'Check source, broker and sink, and say what to change', {
   examples: ['doctor --config wal-cdc.yaml', 'doctor --mode wal --postgres postgres://me@db/app --json'],
-  options: [jsonOption(), configOption(), ...settingOptions()],
+  options: [
+    new Option('--fast', 'do not read the rows of tables to look for values that ClickHouse cannot hold'),
+    jsonOption(),
+    configOption(),
+    ...settingOptions(),
+  ],
   run: async (given, stop) => {
     const config = configOf(given);
     const { doctor } = await import('./cli/doctor.ts');
-    return doctor(config, { json: given.json === true }, stop);
+    return doctor(config, { fast: given.fast === true, json: given.json === true }, stop);
   },
 });
 

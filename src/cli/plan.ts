@@ -1,10 +1,43 @@
 import type { Config } from '../config.ts';
-import { CdcError } from '../core/errors.ts';
+import { type Plan, type PlanStep, planPipeline } from '../service/plan.ts';
+import { leaveOnStop } from './leave-on-stop.ts';
+import { requireWal } from './require-wal.ts';
 
 export interface PlanOptions {
   json: boolean;
 }
 
-export async function plan(_config: Config, _options: PlanOptions, _stop: AbortSignal): Promise<number> {
-  throw new CdcError('UNEXPECTED', 'not built yet');
+/** Exit code 3 when something that exists does not fit. */
+export async function plan(config: Config, { json }: PlanOptions, stop: AbortSignal): Promise<number> {
+  requireWal(config);
+  leaveOnStop(stop);
+  const made = await planPipeline(config);
+  process.stdout.write(json ? `${JSON.stringify(made)}\n` : `${formatPlan(made)}\n`);
+  return made.steps.some(step => step.status === 'problem') ? 3 : 0;
+}
+
+/** SQL, with what needs no statement in comments. */
+function formatPlan({ steps, sawClickHouse }: Plan): string {
+  const heads: Record<PlanStep['server'], string> = {
+    PostgreSQL: '-- PostgreSQL',
+    ClickHouse: sawClickHouse
+      ? '-- ClickHouse'
+      : '-- ClickHouse (embedded and not running: as if it were empty)',
+  };
+  return (['PostgreSQL', 'ClickHouse'] as const)
+    .map(server =>
+      [heads[server], ...steps.filter(step => step.server === server).map(formatStep)].join('\n\n'),
+    )
+    .join('\n\n');
+}
+
+function formatStep({ object, status, sql, note, problem }: PlanStep): string {
+  const comment = (text: string) => text.replaceAll(/^/gm, '-- ');
+  if (problem)
+    return [
+      comment(`DOES NOT FIT: ${object}\n${problem.message} (${problem.code})\n${problem.hint}`),
+      ...(sql ? [comment(`What fits:\n${sql};`)] : []),
+    ].join('\n');
+  if (status === 'exists') return comment(`${object}: ${note ?? 'exists'}`);
+  return `${comment(note ? `${object}: ${note}` : object)}\n${sql};`;
 }

@@ -196,7 +196,7 @@ const kinds = {
     action: 'stop-table',
     exit: 3,
     about: 'The role may not read the table, or row security would hide rows from it.',
-    hint: 'GRANT SELECT on the table that is named to the role.',
+    hint: 'GRANT SELECT on the table, and USAGE on its schema, to the role; for row security, use a role with BYPASSRLS.',
   },
   TABLE_UNSUPPORTED: {
     action: 'stop-table',

@@ -3,7 +3,13 @@ import { matchesPattern, unmatchedPatterns } from '../config/table-patterns.ts';
 import type { Config } from '../config.ts';
 import { CdcError } from '../core/errors.ts';
 import { describeTables, listTables, publishedTables, type SourceTable } from '../sources/wal/catalog.ts';
-import { connect, describeAddress, type PostgresAddress, queryError } from '../sources/wal/connect.ts';
+import {
+  connect,
+  describeAddress,
+  type PostgresAddress,
+  queryError,
+  quoteIdent,
+} from '../sources/wal/connect.ts';
 import {
   addToPublication,
   createPublication,
@@ -32,11 +38,16 @@ export interface SourceSession {
 export async function openSource(address: PostgresAddress): Promise<SourceSession> {
   const client = await connect(address);
   try {
-    const { rows } = await client.query<{ version: number; level: string; database: string }>(
+    const { rows } = await client.query<{
+      version: number;
+      level: string;
+      database: string;
+      standby: boolean;
+    }>(
       `SELECT current_setting('server_version_num')::int AS version, current_setting('wal_level') AS level,
-              current_database() AS database`,
+              current_database() AS database, pg_is_in_recovery() AS standby`,
     );
-    const { version, level, database } = rows[0]!;
+    const { version, level, database, standby } = rows[0]!;
     const where = `PostgreSQL at ${describeAddress(address.url)}`;
     if (version < 140000)
       throw new CdcError(
@@ -45,6 +56,7 @@ export async function openSource(address: PostgresAddress): Promise<SourceSessio
       );
     if (level !== 'logical')
       throw new CdcError('WAL_LEVEL', `${where} has wal_level = ${level}, logical is needed`);
+    if (standby) throw new CdcError('SOURCE_STANDBY', `${where} is a standby`);
     const { systemId, timeline } = await identifySystem(address);
     return {
       address,
@@ -58,12 +70,20 @@ export async function openSource(address: PostgresAddress): Promise<SourceSessio
   }
 }
 
-async function identifySystem(address: PostgresAddress): Promise<{ systemId: string; timeline: number }> {
+function grantReplicationHint(address: PostgresAddress): string {
+  const role = decodeURIComponent(new URL(address.url).username) || 'the role';
+  return `As a superuser: ALTER ROLE ${quoteIdent(role)} REPLICATION; (managed services have a role to grant instead, such as rds_replication).`;
+}
+
+/** Opens a replication connection, which takes the right to stream and a free walsender. */
+export async function identifySystem(
+  address: PostgresAddress,
+): Promise<{ systemId: string; timeline: number }> {
   const client = await connect(address, { replication: true }).catch(error => {
     if (error instanceof CdcError && error.code === 'SOURCE_PRIVILEGE')
       throw new CdcError('SOURCE_PRIVILEGE', error.message, {
         cause: error,
-        hint: 'As a superuser: ALTER ROLE <role> REPLICATION (managed services have a role for it, as rds_replication).',
+        hint: grantReplicationHint(address),
       });
     throw error;
   });

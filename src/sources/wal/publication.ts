@@ -5,6 +5,8 @@ import { queryError, quoteIdent, quoteLiteral, quoteTable } from './connect.ts';
 export interface Publication {
   oid: number;
   allTables: boolean;
+  /** `publish_via_partition_root`. */
+  viaRoot: boolean;
   /** Whether stored generated columns are published (PostgreSQL 18). */
   generatedStored: boolean;
   /** Kinds of change that it leaves out, as `update`. */
@@ -18,7 +20,7 @@ export async function inspectPublication(
 ): Promise<Publication | undefined> {
   const generated = serverVersion >= 180000 ? "pubgencols = 's'" : 'false';
   const { rows } = await client.query(`
-    SELECT oid::int8::float8 AS oid, puballtables AS "allTables", ${generated} AS "generatedStored",
+    SELECT oid::int8::float8 AS oid, puballtables AS "allTables", pubviaroot AS "viaRoot", ${generated} AS "generatedStored",
            array_remove(ARRAY[CASE WHEN NOT pubinsert THEN 'insert' END, CASE WHEN NOT pubupdate THEN 'update' END,
                               CASE WHEN NOT pubdelete THEN 'delete' END, CASE WHEN NOT pubtruncate THEN 'truncate' END],
                         NULL) AS "leavesOut"
@@ -28,12 +30,18 @@ export async function inspectPublication(
 
 type TableName = { schema: string; name: string };
 
+export function buildCreatePublicationSql(name: string, tables: readonly TableName[]): string {
+  return `CREATE PUBLICATION ${quoteIdent(name)} FOR TABLE ${tables.map(quoteTable).join(', ')} WITH (publish_via_partition_root = true)`;
+}
+
+export function buildAddTablesSql(name: string, tables: readonly TableName[]): string {
+  return `ALTER PUBLICATION ${quoteIdent(name)} ADD TABLE ${tables.map(quoteTable).join(', ')}`;
+}
+
 export async function createPublication(client: pg.Client, name: string, tables: TableName[]): Promise<void> {
-  const list = tables.map(quoteTable).join(', ');
+  const sql = buildCreatePublicationSql(name, tables);
   try {
-    await client.query(
-      `CREATE PUBLICATION ${quoteIdent(name)} FOR TABLE ${list} WITH (publish_via_partition_root = true)`,
-    );
+    await client.query(sql);
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     if (code === '42501')
@@ -42,9 +50,7 @@ export async function createPublication(client: pg.Client, name: string, tables:
         `publication "${name}" does not exist and may not be created: ${message}`,
         {
           cause: error,
-          hint:
-            `As owner of the tables: CREATE PUBLICATION ${quoteIdent(name)} FOR TABLE ${list} ` +
-            'WITH (publish_via_partition_root = true); or name an existing one with --publication.',
+          hint: `As owner of the tables: ${sql}; or name an existing one with --publication.`,
         },
       );
     throw queryError(error, `creating the publication "${name}"`);
@@ -52,11 +58,20 @@ export async function createPublication(client: pg.Client, name: string, tables:
 }
 
 export async function addToPublication(client: pg.Client, name: string, tables: TableName[]): Promise<void> {
+  const sql = buildAddTablesSql(name, tables);
   try {
-    await client.query(
-      `ALTER PUBLICATION ${quoteIdent(name)} ADD TABLE ${tables.map(quoteTable).join(', ')}`,
-    );
+    await client.query(sql);
   } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    if (code === '42501')
+      throw new CdcError(
+        'SOURCE_PRIVILEGE',
+        `tables may not be added to the publication "${name}": ${message}`,
+        {
+          cause: error,
+          hint: `As its owner, who owns the tables too: ${sql};`,
+        },
+      );
     throw queryError(error, `adding tables to the publication "${name}"`);
   }
 }

@@ -8,6 +8,8 @@ export interface SlotState {
   type: string;
   database: string | null;
   activePid: number | null;
+  /** Application name and address of who streams, as the server shows them to this role. */
+  activeBy: string | null;
   confirmedFlush: Lsn;
   walStatus: string | null;
   invalidationReason: string | null;
@@ -23,7 +25,9 @@ export async function inspectSlot(
 ): Promise<SlotState | undefined> {
   const reason = serverVersion >= 170000 ? 'invalidation_reason' : 'NULL::text';
   const { rows } = await client.query(`
-    SELECT plugin, slot_type AS type, database, active_pid AS "activePid", wal_status AS "walStatus",
+    SELECT plugin, slot_type AS type, database, active_pid AS "activePid",
+           (SELECT concat_ws(' from ', coalesce(nullif(a.application_name, ''), 'unnamed'), a.client_addr)
+              FROM pg_stat_activity a WHERE a.pid = active_pid) AS "activeBy", wal_status AS "walStatus",
            ${reason} AS "invalidationReason", coalesce(confirmed_flush_lsn, '0/0')::text AS confirmed,
            safe_wal_size::float8 AS "safeBytes",
            coalesce(pg_current_wal_lsn() - restart_lsn, 0)::float8 AS "retainedBytes"
@@ -48,17 +52,19 @@ export function checkSlot(slot: string, state: SlotState, database: string): voi
   if (state.activePid !== null)
     throw new CdcError(
       'SLOT_IN_USE',
-      `replication slot "${slot}" is in use by the process ${state.activePid}`,
+      `replication slot "${slot}" is in use by process ${state.activePid} of PostgreSQL${state.activeBy ? ` (${state.activeBy})` : ''}`,
     );
+}
+
+export function buildCreateSlotSql(slot: string, serverVersion: number): string {
+  const failover = serverVersion >= 170000 ? ', false, true' : '';
+  return `SELECT lsn::text FROM pg_create_logical_replication_slot(${quoteLiteral(slot)}, 'pgoutput', false${failover})`;
 }
 
 /** Creates a logical slot that survives failover where the server can do that; returns its consistent point. */
 export async function createSlot(client: pg.Client, slot: string, serverVersion: number): Promise<Lsn> {
-  const failover = serverVersion >= 170000 ? ', false, true' : '';
   try {
-    const { rows } = await client.query<{ lsn: string }>(
-      `SELECT lsn::text FROM pg_create_logical_replication_slot(${quoteLiteral(slot)}, 'pgoutput', false${failover})`,
-    );
+    const { rows } = await client.query<{ lsn: string }>(buildCreateSlotSql(slot, serverVersion));
     return parseLsn(rows[0]!.lsn);
   } catch (error) {
     const { code } = error as { code?: string };

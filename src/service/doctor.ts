@@ -1,0 +1,85 @@
+import type { Config } from '../config.ts';
+import type { Checkpoint, TableState } from '../core/checkpoint.ts';
+import { asCdcError } from '../core/errors.ts';
+import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
+import { findClickHouse } from './clickhouse-address.ts';
+import { type Finding, Findings } from './doctor-findings.ts';
+import { diagnoseListen } from './doctor-listen.ts';
+import { diagnoseServer } from './doctor-server.ts';
+import { diagnoseClickHouse, diagnoseDatabases, type SinkSession } from './doctor-sink.ts';
+import { count, diagnosePublication, diagnoseSlot } from './doctor-stream.ts';
+import { diagnoseLeftOut, diagnoseTables } from './doctor-tables.ts';
+import { resolveScope, type SourceSession } from './source-setup.ts';
+import { fitTables } from './table-fit.ts';
+
+export interface DiagnoseOptions {
+  config: Config;
+  /** Leaves out the look at every row of tables that are yet to be copied. */
+  fast: boolean;
+  /** Told each finding as it comes up, and each table whose rows are about to be read. */
+  onFinding(finding: Finding): void;
+  onScan(table: string): void;
+}
+
+/** Checks source and sink for what `run` needs. Writes nothing. */
+export async function diagnose(options: DiagnoseOptions): Promise<Finding[]> {
+  const { config } = options;
+  const findings = new Findings(options.onFinding);
+  const opened = await findClickHouse(config);
+  const sink = await diagnoseClickHouse(config, opened, findings);
+  let source: SourceSession | undefined;
+  try {
+    source = await diagnoseServer(config, findings);
+    if (source) await diagnosePipeline(options, source, sink, opened?.address.user ?? '', findings);
+    await diagnoseListen(config, findings);
+  } finally {
+    await source?.client.end().catch(() => {});
+    await sink?.clickhouse.close();
+  }
+  return findings.all;
+}
+
+async function diagnosePipeline(
+  options: DiagnoseOptions,
+  source: SourceSession,
+  sink: SinkSession | undefined,
+  user: string,
+  findings: Findings,
+): Promise<void> {
+  const { config } = options;
+  const { checkpoint, states } = await readSaved(config, sink);
+  await diagnoseSlot(source, config, checkpoint, findings);
+  const scope = await resolveScope(source, config).catch(error => {
+    findings.fail('tables', asCdcError(error));
+    return undefined;
+  });
+  if (!scope) return;
+  findings.ok('tables', `${count(scope.tables.length, 'table')} to replicate`);
+  await diagnoseLeftOut(source, config, scope, findings);
+  await diagnosePublication(source, config, scope, checkpoint, findings);
+  const fits = await fitTables(
+    scope.tables,
+    config,
+    states,
+    sink?.clickhouse,
+    sink?.capabilities ?? { time64: true },
+  );
+  if (sink) {
+    const databases = fits.flatMap(fit => (fit.plan ? [fit.plan.name.database] : []));
+    await diagnoseDatabases(sink, [...new Set([config.clickhouse.database, ...databases])], user, findings);
+  }
+  await diagnoseTables(source, config, scope, fits, options, findings);
+}
+
+async function readSaved(
+  config: Config,
+  sink: SinkSession | undefined,
+): Promise<{ checkpoint: Checkpoint | undefined; states: Map<string, TableState> }> {
+  const control = sink && new ControlTables(sink.clickhouse, config.pipeline, config.clickhouse.cluster);
+  if (!control || !(await control.exists())) return { checkpoint: undefined, states: new Map() };
+  const tables = await control.loadTables();
+  return {
+    checkpoint: await control.loadCheckpoint(),
+    states: new Map(tables.map(({ schema, name, state }) => [`${schema}.${name}`, state])),
+  };
+}
