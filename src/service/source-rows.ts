@@ -31,6 +31,8 @@ export class SourceRows {
       });
       return result.rows[0];
     } catch (error) {
+      // Table or column are gone by now, and with them the row.
+      if (/^42(P01|703)$/.test((error as { code?: string }).code ?? '')) return undefined;
       await this.close();
       throw queryError(error, `reading a row of ${relation.schema}.${relation.name}`);
     }

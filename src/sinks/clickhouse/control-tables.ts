@@ -1,4 +1,5 @@
 import type { Checkpoint, TableState } from '../../core/checkpoint.ts';
+import { parseLsn } from '../../core/lsn.ts';
 import type { ClickHouse } from './client.ts';
 import { quoteString } from './names.ts';
 import { buildCreateDatabaseSql, onCluster } from './target.ts';
@@ -114,6 +115,8 @@ export class ControlTables {
   }
 
   async saveCheckpoint(checkpoint: Checkpoint): Promise<void> {
+    // The later position wins, also over a process that was cut off from the source and does not know it yet.
+    this.#sawSeq(String(parseLsn(checkpoint.position)));
     await this.#insert('checkpoints', {
       mode: checkpoint.mode,
       epoch: checkpoint.epoch,

@@ -54,7 +54,11 @@ export class ClickHouseSink implements Sink {
     const worker = async () => {
       while (next < batch.groups.length) await this.#writeGroup(batch, batch.groups[next++]!);
     };
-    await Promise.all(Array.from({ length: Math.min(parallelTables, batch.groups.length) }, worker));
+    // A failure is reported when nothing is in flight any more: rows that arrive later could outlive a truncate.
+    const ended = await Promise.allSettled(
+      Array.from({ length: Math.min(parallelTables, batch.groups.length) }, worker),
+    );
+    for (const result of ended) if (result.status === 'rejected') throw result.reason;
   }
 
   /** Makes inserts that ride out an outage give up. */
