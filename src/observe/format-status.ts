@@ -15,13 +15,8 @@ export function formatStatus(status: StatusSnapshot): string {
         : `, ${formatBytes(status.lagBytes)} behind ${status.sourcePosition ?? 'the source'}`;
     lines.push(`position    ${status.position}${lag}; checkpoint ${status.checkpoint ?? 'none yet'}`);
   }
-  if (status.retainedWalBytes !== undefined) {
-    const safe =
-      status.safeWalBytes == null
-        ? 'without limit'
-        : `${formatBytes(status.safeWalBytes)} more until the slot is lost`;
-    lines.push(`slot        keeps ${formatBytes(status.retainedWalBytes)} of WAL, ${safe}`);
-  }
+  if (status.retainedWalBytes !== undefined)
+    lines.push(`slot        ${formatRetainedWal(status.retainedWalBytes, status.safeWalBytes)}`);
   if (status.deadLetters > 0)
     lines.push(`set aside   ${formatCount(status.deadLetters)} rows in wal_cdc.dead_letters`);
   if (status.problem)
@@ -50,7 +45,13 @@ export function formatLiveLine(status: StatusSnapshot): string {
   return parts.join(' | ');
 }
 
-function formatTables(tables: readonly TableStatus[]): string[] {
+export function formatRetainedWal(retainedBytes: number, safeBytes: number | null | undefined): string {
+  const safe = safeBytes == null ? 'without limit' : `${formatBytes(safeBytes)} more until the slot is lost`;
+  return `keeps ${formatBytes(retainedBytes)} of WAL, ${safe}`;
+}
+
+/** A header, and for each table a line, with the reason below it when it is stopped. */
+export function formatTables(tables: readonly TableStatus[]): string[] {
   const cells = tables.map(table => [table.name, table.target, formatState(table), formatCount(table.rows)]);
   const header = ['TABLE', 'CLICKHOUSE', 'STATE', 'ROWS'];
   const widths = header.map((title, i) => Math.max(title.length, ...cells.map(row => row[i]!.length)));

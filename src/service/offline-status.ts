@@ -1,0 +1,123 @@
+import type { Config } from '../config.ts';
+import type { TableState } from '../core/checkpoint.ts';
+import { asCdcError, type ErrorCode } from '../core/errors.ts';
+import { formatLsn, parseLsn } from '../core/lsn.ts';
+import type { Problem, TableStatus } from '../observe/status.ts';
+import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
+import { targetName } from '../sinks/clickhouse/names.ts';
+import { connect, queryError } from '../sources/wal/connect.ts';
+import { inspectSlot } from '../sources/wal/slot.ts';
+import { connectClickHouse, findClickHouse } from './clickhouse-address.ts';
+
+/** What is known of a pipeline without its service: what it saved in ClickHouse, and its slot in PostgreSQL. */
+export interface OfflineStatus {
+  running: false;
+  pipeline: string;
+  mode: 'wal';
+  /** Last saved position; undefined when there is none. */
+  checkpoint?: string;
+  /** The end of the source's WAL. */
+  sourcePosition?: string;
+  /** WAL behind the checkpoint. */
+  lagBytes?: number;
+  slot?: {
+    name: string;
+    /** A process that streams from it, though no service answers. */
+    activePid?: number;
+    activeBy?: string;
+    walStatus: string | null;
+    invalidationReason: string | null;
+    retainedWalBytes: number;
+    safeWalBytes: number | null;
+  };
+  tables: TableStatus[];
+  /** Servers that did not tell. */
+  problems: Problem[];
+}
+
+export async function readOfflineStatus(config: Config): Promise<OfflineStatus> {
+  const status: OfflineStatus = {
+    running: false,
+    pipeline: config.pipeline,
+    mode: 'wal',
+    tables: [],
+    problems: [],
+  };
+  const attempt = async (read: () => Promise<void>) => {
+    try {
+      await read();
+    } catch (error) {
+      const { code, message, hint } = asCdcError(error);
+      status.problems.push({ code, message, hint });
+    }
+  };
+  await attempt(() => readSaved(config, status));
+  await attempt(() => readSource(config, status));
+  return status;
+}
+
+async function readSaved(config: Config, status: OfflineStatus): Promise<void> {
+  const opened = await findClickHouse(config);
+  if (!opened) return; // embedded, and only the service runs it
+  const { clickhouse } = await connectClickHouse(opened.address);
+  try {
+    const control = new ControlTables(clickhouse, config.pipeline, config.clickhouse.cluster);
+    if (!(await control.exists())) return;
+    status.checkpoint = (await control.loadCheckpoint())?.position;
+    status.tables = (await control.loadTables()).map(table => savedTableStatus(config, table));
+  } finally {
+    await clickhouse.close();
+  }
+}
+
+function savedTableStatus(
+  config: Config,
+  { schema, name, state }: { schema: string; name: string; state: TableState },
+): TableStatus {
+  const target = targetName(config.clickhouse.database, { schema, name });
+  const { stopped, leaves = [] } = state;
+  const chunks = leaves.reduce((sum, leaf) => sum + leaf.chunks, 0);
+  const done = leaves.reduce((sum, leaf) => sum + leaf.done.length, 0);
+  return {
+    name: `${schema}.${name}`,
+    target: `${target.database}.${target.table}`,
+    state: state.phase === 'copying' && state.base === undefined ? 'pending' : state.phase,
+    rows: 0,
+    ...(state.copiedRows > 0 ? { copiedRows: state.copiedRows } : {}),
+    ...(state.phase === 'copying' && chunks > 0
+      ? { copyPercent: Math.round((done / chunks) * 1000) / 10 }
+      : {}),
+    ...(stopped
+      ? {
+          reason: { code: stopped.code as ErrorCode, message: stopped.message, hint: stopped.hint },
+          since: stopped.position,
+        }
+      : {}),
+  };
+}
+
+async function readSource(config: Config, status: OfflineStatus): Promise<void> {
+  const client = await connect(config.postgres.address!);
+  try {
+    const { rows } = await client.query<{ version: number; lsn: string }>(
+      `SELECT current_setting('server_version_num')::int AS version, pg_current_wal_lsn()::text AS lsn`,
+    );
+    const { version, lsn } = rows[0]!;
+    status.sourcePosition = formatLsn(parseLsn(lsn));
+    if (status.checkpoint) status.lagBytes = Math.max(0, Number(parseLsn(lsn) - parseLsn(status.checkpoint)));
+    const slot = await inspectSlot(client, config.postgres.slot, version);
+    if (!slot) return;
+    status.slot = {
+      name: config.postgres.slot,
+      ...(slot.activePid === null ? {} : { activePid: slot.activePid, activeBy: slot.activeBy ?? undefined }),
+      walStatus: slot.walStatus,
+      invalidationReason: slot.invalidationReason,
+      retainedWalBytes: slot.retainedBytes,
+      safeWalBytes: slot.safeBytes,
+    };
+  } catch (error) {
+    throw queryError(error, 'looking at the slot');
+  } finally {
+    await client.end();
+  }
+}
