@@ -1,15 +1,43 @@
 import type { Config } from '../config.ts';
-import { CdcError } from '../core/errors.ts';
+import { findClickHouse, hasEmbeddedData, openClickHouse } from '../service/clickhouse-address.ts';
+import { type TeardownStep, tearDown } from '../service/teardown.ts';
+import { leaveOnStop } from './leave-on-stop.ts';
+import { requireWal } from './require-wal.ts';
 
 export interface TeardownOptions {
+  /** Drops the ClickHouse tables too. */
   data: boolean;
   json: boolean;
 }
 
 export async function teardown(
-  _config: Config,
-  _options: TeardownOptions,
-  _stop: AbortSignal,
+  config: Config,
+  { data, json }: TeardownOptions,
+  stop: AbortSignal,
 ): Promise<number> {
-  throw new CdcError('UNEXPECTED', 'not built yet');
+  requireWal(config);
+  leaveOnStop(stop);
+  const clickhouse =
+    (await findClickHouse(config)) ?? (hasEmbeddedData() ? await openClickHouse(config) : undefined);
+  const steps: TeardownStep[] = [];
+  try {
+    await tearDown({
+      config,
+      clickhouse: clickhouse?.address,
+      data,
+      onStep: step => {
+        steps.push(step);
+        if (!json) process.stdout.write(`${formatStep(step)}\n`);
+      },
+    });
+    if (json) process.stdout.write(`${JSON.stringify({ steps })}\n`);
+    return 0;
+  } finally {
+    await clickhouse?.close();
+  }
+}
+
+function formatStep({ object, outcome, reason }: TeardownStep): string {
+  if (outcome === 'dropped') return `dropped  ${object}`;
+  return outcome === 'absent' ? `absent   ${object}` : `left     ${object}: ${reason}`;
 }

@@ -13,7 +13,7 @@ import {
 import type { ServerCapabilities } from '../sinks/clickhouse/types/registry.ts';
 import type { SourceTable } from '../sources/wal/catalog.ts';
 import { targetOptions } from './clickhouse-address.ts';
-import { wasRefused } from './table-register.ts';
+import { requireReadable, wasRefused } from './table-register.ts';
 
 /** A table of the source beside the ClickHouse table that `run` would make for it or use. */
 export interface TableFit {
@@ -78,8 +78,5 @@ async function fill(
         `ClickHouse table ${fit.plan.name.database}.${fit.plan.name.table} has ${fit.actual.rows} rows that no checkpoint explains`,
         { table: fit.name },
       );
-  } else if (source.unreadable)
-    throw new CdcError('TABLE_UNREADABLE', `table ${fit.name} cannot be copied: ${source.unreadable}`, {
-      table: fit.name,
-    });
+  } else requireReadable(source);
 }

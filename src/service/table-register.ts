@@ -183,6 +183,8 @@ export class TableRegister {
     const { clickhouse, capabilities } = this.#options.clickhouse;
     const options = targetOptions(config);
     const plan = planTarget(source, options, capabilities);
+    // Before anything is made for it.
+    if (!saved && config.snapshot === 'initial') requireReadable(source);
     await clickhouse.command(buildCreateDatabaseSql(plan.name.database, options));
     let actual = await inspectTarget(clickhouse, plan.name);
     let state = saved;
@@ -226,14 +228,7 @@ export class TableRegister {
       state.phase = 'streaming';
       state.live = true;
     }
-    if (state.phase === 'copying' && source.unreadable)
-      throw new CdcError(
-        'TABLE_UNREADABLE',
-        `table ${qualifiedName(source)} cannot be copied: ${source.unreadable}`,
-        {
-          table: qualifiedName(source),
-        },
-      );
+    if (state.phase === 'copying') requireReadable(source);
     if (state.shadow) await this.#recallShadow(table);
     else if (state.phase === 'copying' && state.base === undefined && !table.keyless) {
       // Rows that the source does not have any more would stay for ever.
@@ -287,6 +282,14 @@ function fits(check: () => void): boolean {
   } catch {
     return false;
   }
+}
+
+export function requireReadable(source: SourceTable): void {
+  const table = qualifiedName(source);
+  if (source.unreadable)
+    throw new CdcError('TABLE_UNREADABLE', `table ${table} cannot be copied: ${source.unreadable}`, {
+      table,
+    });
 }
 
 /** Whether the table stopped before the first row of its copy. Then the next start tries again, as the hint says. */

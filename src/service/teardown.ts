@@ -1,0 +1,201 @@
+import type { Config } from '../config.ts';
+import { CdcError } from '../core/errors.ts';
+import type { ClickHouse } from '../sinks/clickhouse/client.ts';
+import { ControlTables, controlDatabase } from '../sinks/clickhouse/control-tables.ts';
+import {
+  quoteIdentifier,
+  quoteString,
+  quoteTableName,
+  shadowName,
+  type TableName,
+  targetName,
+} from '../sinks/clickhouse/names.ts';
+import { onCluster } from '../sinks/clickhouse/target.ts';
+import { dropPublication, inspectPublication } from '../sources/wal/publication.ts';
+import { dropSlot, inspectSlot } from '../sources/wal/slot.ts';
+import { type ClickHouseAddress, connectClickHouse } from './clickhouse-address.ts';
+import { openSource, type SourceSession } from './source-setup.ts';
+
+export interface TeardownStep {
+  /** As in `replication slot wal_cdc_default`. */
+  object: string;
+  outcome: 'dropped' | 'left' | 'absent';
+  /** Why it was left. */
+  reason?: string;
+}
+
+export interface TeardownOptions {
+  config: Config;
+  /** Undefined: the embedded one, which has never run here. */
+  clickhouse: ClickHouseAddress | undefined;
+  /** Drops the ClickHouse tables of the pipeline too. */
+  data: boolean;
+  onStep(step: TeardownStep): void;
+}
+
+/**
+ * Drops what the pipeline made. What was saved about it goes last, so that a teardown that broke off can be run again.
+ * Throws SLOT_IN_USE, before anything is dropped, while somebody streams from the slot.
+ */
+export async function tearDown(options: TeardownOptions): Promise<void> {
+  const { config, data, onStep } = options;
+  const sink = options.clickhouse && (await connectClickHouse(options.clickhouse));
+  let source: SourceSession | undefined;
+  try {
+    source = await openSource(config.postgres.address!);
+    await dropOwnSlot(source, config, onStep);
+    await dropOwnPublication(source, config, onStep);
+    if (!sink) return;
+    const { clickhouse } = sink;
+    const control = new ControlTables(clickhouse, config.pipeline, config.clickhouse.cluster);
+    const known = await control.exists();
+    if (known) {
+      const tables = await recordedTables(control, config);
+      if (data) await dropTables(clickhouse, config, tables, onStep);
+      else
+        for (const { database, table } of tables)
+          onStep({ object: `table ${database}.${table}`, outcome: 'left', reason: 'only --data drops it' });
+    }
+    const object = `what ${controlDatabase} has of pipeline ${config.pipeline}`;
+    if (!known || !(await hasRows(control))) onStep({ object, outcome: 'absent' });
+    else {
+      await control.forget();
+      onStep({ object, outcome: 'dropped' });
+    }
+    if (known && data) await dropControlDatabase(clickhouse, config, onStep);
+  } finally {
+    await source?.client.end().catch(() => {});
+    await sink?.clickhouse.close();
+  }
+}
+
+type OnStep = TeardownOptions['onStep'];
+
+async function dropOwnSlot({ client, info }: SourceSession, config: Config, onStep: OnStep): Promise<void> {
+  const { slot, slotGiven } = config.postgres;
+  const object = `replication slot ${slot}`;
+  const state = await inspectSlot(client, slot, info.serverVersion);
+  if (state?.activePid)
+    throw new CdcError(
+      'SLOT_IN_USE',
+      `${object} is in use by process ${state.activePid} of PostgreSQL${state.activeBy ? ` (${state.activeBy})` : ''}`,
+      { hint: 'Stop the service that streams from it first.' },
+    );
+  if (!state) onStep({ object, outcome: 'absent' });
+  else if (slotGiven) onStep({ object, outcome: 'left', reason: 'postgres.slot names it: it is yours' });
+  else if (state.database !== info.database)
+    onStep({ object, outcome: 'left', reason: `it is of database ${state.database ?? 'none'}` });
+  else {
+    await dropSlot(client, slot);
+    onStep({ object, outcome: 'dropped' });
+  }
+}
+
+async function dropOwnPublication(
+  { client, info }: SourceSession,
+  config: Config,
+  onStep: OnStep,
+): Promise<void> {
+  const { publication, publicationGiven } = config.postgres;
+  const object = `publication ${publication}`;
+  if (!(await inspectPublication(client, publication, info.serverVersion)))
+    onStep({ object, outcome: 'absent' });
+  else if (publicationGiven)
+    onStep({ object, outcome: 'left', reason: 'postgres.publication names it: it is yours' });
+  else {
+    await dropPublication(client, publication);
+    onStep({ object, outcome: 'dropped' });
+  }
+}
+
+async function hasRows(control: ControlTables): Promise<boolean> {
+  return (await control.loadCheckpoint()) !== undefined || (await control.loadTables()).length > 0;
+}
+
+async function recordedTables(control: ControlTables, config: Config): Promise<TableName[]> {
+  return (await control.loadTables()).map(table => targetName(config.clickhouse.database, table));
+}
+
+/** Drops the tables, and databases that are empty then. */
+async function dropTables(
+  clickhouse: ClickHouse,
+  config: Config,
+  targets: readonly TableName[],
+  onStep: OnStep,
+): Promise<void> {
+  for (const target of targets) {
+    const shadow = shadowName(target);
+    if (await exists(clickhouse, shadow)) await dropTable(clickhouse, config, shadow, onStep);
+    if (await exists(clickhouse, target)) await dropTable(clickhouse, config, target, onStep);
+    else onStep({ object: `table ${target.database}.${target.table}`, outcome: 'absent' });
+  }
+  for (const database of new Set(targets.map(target => target.database)))
+    await dropIfEmpty(clickhouse, config, database, onStep);
+}
+
+async function exists(clickhouse: ClickHouse, { database, table }: TableName): Promise<boolean> {
+  const rows = await clickhouse.query(
+    `SELECT 1 FROM system.tables WHERE database = ${quoteString(database)} AND name = ${quoteString(table)}`,
+  );
+  return rows.length > 0;
+}
+
+async function dropTable(
+  clickhouse: ClickHouse,
+  { clickhouse: options }: Config,
+  name: TableName,
+  onStep: OnStep,
+): Promise<void> {
+  // The limit guards against accidents; this was asked for.
+  await clickhouse.command(
+    `DROP TABLE IF EXISTS ${quoteTableName(name)}${onCluster(options)} SYNC SETTINGS max_table_size_to_drop = 0`,
+  );
+  onStep({ object: `table ${name.database}.${name.table}`, outcome: 'dropped' });
+}
+
+async function dropIfEmpty(
+  clickhouse: ClickHouse,
+  { clickhouse: options }: Config,
+  database: string,
+  onStep: OnStep,
+): Promise<void> {
+  const object = `database ${database}`;
+  const [found] = await clickhouse.query<{ tables: string }>(
+    `SELECT (SELECT count() FROM system.tables WHERE database = ${quoteString(database)}) AS tables
+       FROM system.databases WHERE name = ${quoteString(database)}`,
+  );
+  if (!found) return;
+  if (Number(found.tables) > 0)
+    onStep({ object, outcome: 'left', reason: `it has other tables (${found.tables})` });
+  else if (database === 'default') onStep({ object, outcome: 'left', reason: 'it is the default one' });
+  else {
+    await clickhouse.command(
+      `DROP DATABASE IF EXISTS ${quoteIdentifier(database)}${onCluster(options)} SYNC`,
+    );
+    onStep({ object, outcome: 'dropped' });
+  }
+}
+
+/** The service's own tables, once no pipeline has anything in them. */
+async function dropControlDatabase(clickhouse: ClickHouse, config: Config, onStep: OnStep): Promise<void> {
+  const tables = await clickhouse.query<{ name: string }>(
+    `SELECT name FROM system.tables WHERE database = ${quoteString(controlDatabase)}`,
+  );
+  for (const { name } of tables) {
+    const rows = await clickhouse.query(
+      `SELECT 1 FROM ${quoteTableName({ database: controlDatabase, table: name })} LIMIT 1`,
+    );
+    if (rows.length > 0) {
+      onStep({
+        object: `database ${controlDatabase}`,
+        outcome: 'left',
+        reason: `${controlDatabase}.${name} has rows of other pipelines`,
+      });
+      return;
+    }
+  }
+  await clickhouse.command(
+    `DROP DATABASE IF EXISTS ${quoteIdentifier(controlDatabase)}${onCluster(config.clickhouse)} SYNC`,
+  );
+  onStep({ object: `database ${controlDatabase}`, outcome: 'dropped' });
+}
