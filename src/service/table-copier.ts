@@ -152,7 +152,8 @@ export class TableCopier {
     if (table.state.base !== undefined) return;
     const invalid = await findInvalidValue(client, source, table);
     if (invalid) throw invalid;
-    const { rows } = await query<{ lsn: string }>(client, 'SELECT pg_current_wal_insert_lsn()::text AS lsn');
+    // What is not flushed may be gone after a crash of PostgreSQL, and later transactions then commit at its positions.
+    const { rows } = await query<{ lsn: string }>(client, 'SELECT pg_current_wal_flush_lsn()::text AS lsn');
     table.state.base = rows[0]!.lsn;
     await this.#options.sink.saveTable(table);
   }
@@ -208,7 +209,8 @@ export class TableCopier {
         await this.#guard(job, async () => {
           const moved = await this.#track(job.table, this.#copyChunk(session, work));
           intact = true;
-          if (moved) {
+          // Another worker may have noticed before.
+          if (moved && moved.filenode !== work.leaf.filenode) {
             // All chunks of this leaf are thrown away, also those that other workers have done.
             for (let i = queue.length - 1; i >= 0; i--) if (queue[i]!.leaf === work.leaf) queue.splice(i, 1);
             Object.assign(work.leaf, moved, { done: [] });
@@ -267,7 +269,7 @@ export class TableCopier {
       await client.query('ROLLBACK').catch(() => {});
       throw error;
     }
-    if (leaf.filenode === filenode) leaf.done.push(number);
+    if (leaf.filenode === filenode && !leaf.done.includes(number)) leaf.done.push(number);
     await this.#options.sink.saveTable(job.table);
     return undefined;
   }
@@ -341,11 +343,13 @@ export class TableCopier {
     }
     // Until the consistent point is known the shadow takes every change; those that the copy has too are deleted later.
     await this.#options.between(async () => {
+      if (this.#given(table)) return; // a truncate ended the copy meanwhile
       await this.#freshShadow(table);
       table.state.base = '0/0';
       table.state.copiedRows = 0;
       await sink.saveTable(table);
     });
+    if (this.#given(table)) return;
     const exporter = await connect(address, { replication: true });
     const client = await connect(address);
     try {
