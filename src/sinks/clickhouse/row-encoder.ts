@@ -114,7 +114,11 @@ export class RowEncoder {
     }
   }
 
-  /** Appends only a tombstone for row `i`, an update whose unchanged values exist nowhere any more. */
+  /**
+   * Appends what is left of row `i`, an update whose unchanged values exist nowhere any more: the tombstone of the key that
+   * it changed, if it did. Nothing stands for the row itself, which a later change removes or writes again: in a replay
+   * it may be there already, at this very version.
+   */
   encodeVanished(
     data: Buffer,
     group: RowGroup,
@@ -124,17 +128,11 @@ export class RowEncoder {
   ): void {
     const at = i * RowGroup.stride;
     const offset = group.index[at]!;
-    let tuple = offset + 1;
-    if (data[offset] !== markerNew) {
-      const fresh = skipTuple(data, tuple) + 1;
-      if (this.keyChanged(data, tuple, fresh)) {
-        this.#encodeTuple(data, tuple, out, true, -1);
-        this.#finish(group, at, 0, 1, transactions, out);
-      }
-      tuple = fresh;
-    }
-    this.#encodeTuple(data, tuple, out, true, -1);
-    this.#finish(group, at, 1, 1, transactions, out);
+    if (data[offset] === markerNew) return;
+    const old = offset + 1;
+    if (!this.keyChanged(data, old, skipTuple(data, old) + 1)) return;
+    this.#encodeTuple(data, old, out, true, -1);
+    this.#finish(group, at, 0, 1, transactions, out);
   }
 
   /** Appends a row of a binary COPY that starts at `pos` with its field count. */

@@ -140,17 +140,20 @@ export class ClickHouseSink implements Sink {
         from = end;
         continue;
       }
-      const where = table.shadow ?? table.plan.name;
-      finder ??= new UnchangedValueFinder(
+      const { clickhouse, epoch, metaColumns, fetchSourceRow } = this.#options;
+      finder ??= new UnchangedValueFinder({
         encoder,
-        this.#options.clickhouse,
-        where,
-        this.#options.fetchSourceRow,
-      );
+        clickhouse,
+        table: table.shadow ?? table.plan.name,
+        isComplete: table.state.phase === 'streaming',
+        epoch,
+        versionColumn: metaColumns.version,
+        fetchSourceRow,
+      });
       if (lacking > finder.keysPerLookup) ({ end } = countLacking(data, group, from, finder.keysPerLookup));
       end = Math.min(end, until);
       crashPoint('toast-lookup');
-      const known = await finder.prepare(data, group, from, end);
+      const known = await finder.prepare(data, group, transactions, from, end);
       if (!known) continue;
       const { log } = this.#options;
       const lookUp = finder;
@@ -158,7 +161,7 @@ export class ClickHouseSink implements Sink {
         const { before, after } = lookUp.keys(data, group, i);
         const at = i * RowGroup.stride;
         const op = group.index[at + RowGroup.opAndPlace]! & 0xff;
-        const reader = known.reader(before);
+        const reader = known.reader(i, before);
         if (op === Op.update && !reader && lacksValues(data, group.index[at]!)) {
           encoder.encodeVanished(data, group, i, transactions, out);
           log.debug({ table: table.name }, 'a later change removes a row whose unchanged values are gone');
@@ -267,21 +270,18 @@ export class ClickHouseSink implements Sink {
       if (table.keyless) await this.#dropWhatTheCopyHas(table, shadow);
       crashPoint('copy-exchange');
       const live = table.plan.name;
-      const uuids = await this.#patiently(() =>
-        this.#options.clickhouse.query<{ name: string; uuid: string }>(
-          `SELECT name, toString(uuid) AS uuid FROM system.tables WHERE database = ${quoteString(live.database)}
-            AND name IN (${quoteString(live.table)}, ${quoteString(shadow.table)})`,
-        ),
-      );
-      // After a crash between exchange and save the shadow is the live table already.
-      if (uuids.find(row => row.name === live.table)?.uuid !== state.shadow!.uuid) {
-        await this.#patiently(() =>
-          this.#options.clickhouse.command(
-            `EXCHANGE TABLES ${quoteTableName(live)} AND ${quoteTableName(shadow)}`,
-          ),
+      // After a crash between exchange and save, or an answer that was lost, the shadow is the live table already.
+      await this.#patiently(async () => {
+        const [found] = await this.#options.clickhouse.query<{ uuid: string }>(
+          `SELECT toString(uuid) AS uuid FROM system.tables
+            WHERE database = ${quoteString(live.database)} AND name = ${quoteString(live.table)}`,
+        );
+        if (found?.uuid === state.shadow!.uuid) return;
+        await this.#options.clickhouse.command(
+          `EXCHANGE TABLES ${quoteTableName(live)} AND ${quoteTableName(shadow)}`,
         );
         crashPoint('copy-exchanged');
-      }
+      });
     }
     state.phase = 'streaming';
     state.live = true;

@@ -1,7 +1,8 @@
-import { Op, RowGroup } from '../../core/batch.ts';
+import { Op, RowGroup, type Transactions } from '../../core/batch.ts';
 import { ByteWriter } from '../../core/byte-writer.ts';
 import { CdcError } from '../../core/errors.ts';
 import type { Relation } from '../../core/relation.ts';
+import { changeOrdinal, composeVersion } from '../../core/version.ts';
 import type { ClickHouse } from './client.ts';
 import { quoteIdentifier, quoteString, quoteTableName, type TableName } from './names.ts';
 import {
@@ -50,29 +51,58 @@ export function countLacking(
   return { lacking, end: i };
 }
 
+export interface FinderOptions {
+  encoder: RowEncoder;
+  clickhouse: ClickHouse;
+  table: TableName;
+  /** False while the table is copied. */
+  isComplete: boolean;
+  epoch: number;
+  versionColumn: string;
+  fetchSourceRow: FetchSourceRow;
+}
+
+/** An update that changes the key and leaves values out. */
+interface Move {
+  row: number;
+  version: bigint;
+  before: string;
+  old: RawKeyColumn[];
+  fresh: RawKeyColumn[];
+}
+
 /**
  * Finds the values of columns that updates leave out because they did not change (TOAST): an earlier row of the same
  * stretch, the row in ClickHouse, the row at the source. Everything before the stretch must be durable.
+ *
+ * In a replay or while the table is copied, ClickHouse and source may have another row under a key by now. That does no harm
+ * to a row that keeps its key, since a later change writes it again. A row that moved to another key would carry the value
+ * away: it asks the source by its new key first, whose row is the right one or is written again too.
  */
 export class UnchangedValueFinder {
   readonly #encoder: RowEncoder;
-  readonly #clickhouse: ClickHouse;
-  readonly #table: TableName;
-  readonly #fetchSourceRow: FetchSourceRow;
+  readonly #options: FinderOptions;
   readonly #key = new ByteWriter(256);
   keysPerLookup = maxKeys;
 
-  constructor(encoder: RowEncoder, clickhouse: ClickHouse, table: TableName, fetchSourceRow: FetchSourceRow) {
-    this.#encoder = encoder;
-    this.#clickhouse = clickhouse;
-    this.#table = table;
-    this.#fetchSourceRow = fetchSourceRow;
+  constructor(options: FinderOptions) {
+    this.#encoder = options.encoder;
+    this.#options = options;
   }
 
   /** Prepares rows `from` to `end`. Halves the look-up and returns `undefined` when the values are too large at once. */
-  async prepare(data: Buffer, group: RowGroup, from: number, end: number): Promise<KnownValues | undefined> {
+  async prepare(
+    data: Buffer,
+    group: RowGroup,
+    transactions: Transactions,
+    from: number,
+    end: number,
+  ): Promise<KnownValues | undefined> {
     const columns = new Set<number>();
-    const wanted = new Map<string, { fresh: RawKeyColumn[]; old: RawKeyColumn[] | undefined }>();
+    /** Those whose key stays and those that move, by the key before. */
+    const staying = new Map<string, RawKeyColumn[]>();
+    const moves: Move[] = [];
+    /** Keys whose row has all its values from an earlier row of the stretch. */
     const written = new Set<string>();
     for (let i = from; i < end; i++) {
       const at = i * RowGroup.stride;
@@ -85,40 +115,70 @@ export class UnchangedValueFinder {
         continue;
       }
       const row = this.#update(data, offset);
+      const isKnown = written.has(row.before);
       if (lacksValues(data, offset)) {
         for (const c of unchangedColumns(data, row.tuple)) columns.add(c);
-        if (!written.has(row.before)) {
-          wanted.set(row.before, {
-            fresh: this.#encoder.rawKey(data, row.tuple, row.old),
-            old: row.old >= 0 ? this.#encoder.rawKey(data, row.old, -1) : undefined,
-          });
+        if (!isKnown) {
+          const fresh = this.#encoder.rawKey(data, row.tuple, row.old);
+          if (row.before === row.after) staying.set(row.before, fresh);
+          else {
+            const old = this.#encoder.rawKey(data, row.old, -1);
+            const version = this.#versionOf(group, i, transactions);
+            moves.push({ row: i, version, before: row.before, old, fresh });
+          }
+          written.delete(row.after);
+          continue;
         }
       }
       if (row.before !== row.after) written.delete(row.before);
       written.add(row.after);
     }
     const known = new KnownValues([...columns]);
+    const wanted = new Set([...staying.keys(), ...moves.map(move => move.before)]);
     if (wanted.size === 0) return known;
+    const versions = new Map<string, bigint>();
     try {
-      await this.#fromClickHouse([...wanted.keys()], known);
+      await this.#fromClickHouse([...wanted], known, versions);
     } catch (error) {
       if (!isTooLarge(error) || this.keysPerLookup === 1) throw error;
       this.keysPerLookup = Math.ceil(this.keysPerLookup / 4);
       return undefined;
     }
-    for (const [key, raw] of wanted) {
+    for (const [key, raw] of staying) {
       if (known.has(key)) continue;
-      const names = known.columns.map(c => this.#encoder.columns[c]!.name);
-      const row =
-        (await this.#fetchSourceRow(group.relation, raw.fresh, names)) ??
-        (raw.old && (await this.#fetchSourceRow(group.relation, raw.old, names)));
-      if (row)
-        known.set(
-          key,
-          row.map((text, i) => this.#encodeText(known.columns[i]!, text)),
-        );
+      const values = await this.#fromSource(group.relation, raw, known);
+      if (values) known.set(key, values);
+    }
+    for (const { row, version, before, old, fresh } of moves) {
+      const foundVersion = versions.get(before);
+      if (this.#options.isComplete && foundVersion !== undefined && foundVersion < version) continue;
+      const values = await this.#fromSource(group.relation, fresh, known);
+      if (values) known.setOwn(row, values);
+      else if (!known.has(before)) {
+        const oldValues = await this.#fromSource(group.relation, old, known);
+        if (oldValues) known.set(before, oldValues);
+      }
     }
     return known;
+  }
+
+  #versionOf(group: RowGroup, i: number, transactions: Transactions): bigint {
+    const { index } = group;
+    const at = i * RowGroup.stride;
+    const commitLsn = transactions.commitLsn(index[at + RowGroup.transaction]!);
+    const changeLsn = (BigInt(index[at + RowGroup.lsnHi]!) << 32n) | BigInt(index[at + RowGroup.lsnLo]!);
+    const place = index[at + RowGroup.opAndPlace]! >>> 8;
+    return composeVersion(this.#options.epoch, commitLsn, changeOrdinal(commitLsn, changeLsn, place));
+  }
+
+  async #fromSource(
+    relation: Relation,
+    key: RawKeyColumn[],
+    known: KnownValues,
+  ): Promise<Buffer[] | undefined> {
+    const names = known.columns.map(c => this.#encoder.columns[c]!.name);
+    const row = await this.#options.fetchSourceRow(relation, key, names);
+    return row?.map((text, i) => this.#encodeText(known.columns[i]!, text));
   }
 
   /** Where row `i`, an update, has its tuples, and the keys before and after it. */
@@ -159,8 +219,9 @@ export class UnchangedValueFinder {
     return out.written();
   }
 
-  async #fromClickHouse(keys: string[], known: KnownValues): Promise<void> {
+  async #fromClickHouse(keys: string[], known: KnownValues, versions: Map<string, bigint>): Promise<void> {
     const { columns, keyColumns } = this.#encoder;
+    const { clickhouse, table, versionColumn } = this.#options;
     const keyNames = keyColumns.map(c => quoteIdentifier(columns[c]!.name)).join(', ');
     const structure = keyColumns
       .map(
@@ -169,12 +230,12 @@ export class UnchangedValueFinder {
       )
       .join(', ');
     const hex = keys.map(key => Buffer.from(key, 'latin1').toString('hex')).join('');
-    const selected = [...keyColumns, ...known.columns];
+    const selected = [...[...keyColumns, ...known.columns].map(c => columns[c]!.name), versionColumn];
     const sql =
-      `SELECT ${selected.map(c => quoteIdentifier(columns[c]!.name)).join(', ')} FROM ${quoteTableName(this.#table)} FINAL ` +
+      `SELECT ${selected.map(quoteIdentifier).join(', ')} FROM ${quoteTableName(table)} FINAL ` +
       `WHERE (${keyNames}) IN (SELECT ${keyNames} FROM format('RowBinary', ${quoteString(structure)}, unhex('${hex}'))) ` +
       'FORMAT RowBinary';
-    const found = await this.#clickhouse.bytes(sql, {
+    const found = await clickhouse.bytes(sql, {
       max_query_size: sql.length + 1024,
       max_result_bytes: String(maxResultBytes),
       result_overflow_mode: 'throw',
@@ -190,6 +251,8 @@ export class UnchangedValueFinder {
         return found.subarray(valueStart, pos);
       });
       known.set(key, values);
+      versions.set(key, (found.readBigUInt64LE(pos + 8) << 64n) | found.readBigUInt64LE(pos));
+      pos += 16;
     }
   }
 }
@@ -198,6 +261,7 @@ export class UnchangedValueFinder {
 export class KnownValues {
   readonly columns: readonly number[];
   readonly #values = new Map<string, Buffer[]>();
+  readonly #own = new Map<number, Buffer[]>();
 
   constructor(columns: number[]) {
     this.columns = columns;
@@ -211,13 +275,18 @@ export class KnownValues {
     this.#values.set(key, values);
   }
 
+  /** Values of one row of the stretch alone. */
+  setOwn(row: number, values: Buffer[]): void {
+    this.#own.set(row, values);
+  }
+
   delete(key: string): void {
     this.#values.delete(key);
   }
 
-  /** What the row encoder asks for the columns of one row; `undefined` when the key has no values. */
-  reader(key: string): UnchangedValues | undefined {
-    const values = this.#values.get(key);
+  /** What the row encoder asks for the columns of one row; `undefined` when neither row nor key has values. */
+  reader(row: number, key: string): UnchangedValues | undefined {
+    const values = this.#own.get(row) ?? this.#values.get(key);
     if (!values) return undefined;
     return (column, out) => {
       const bytes = values[this.columns.indexOf(column)];
