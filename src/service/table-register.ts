@@ -248,6 +248,11 @@ export class TableRegister {
     const found = await clickhouse.query<{ name: string }>(
       `SELECT name FROM system.tables WHERE database = ${quoteString(table.plan.name.database)} AND toString(uuid) = ${quoteString(shadow!.uuid)}`,
     );
+    if (found[0]?.name === table.plan.name.table) {
+      // Before any change comes: under the shadow's name stands the old table now.
+      await this.#options.sink.finishCopy(table);
+      return;
+    }
     if (found.length > 0) return;
     this.#options.log.warn(
       { table: table.name },
