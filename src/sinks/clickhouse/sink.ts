@@ -104,7 +104,12 @@ export class ClickHouseSink implements Sink {
         ...(table.state.live || !table.shadow ? [table.plan.name] : []),
         ...(table.shadow ? [table.shadow] : []),
       ];
-      await this.#writeRange(table, encoder, data, group, transactions, firstLive, until, targets);
+      // Without keys nothing absorbs a replay of changes that the copy has too.
+      const copied = table.keyless && table.state.base !== undefined;
+      const first = copied
+        ? Math.max(firstLive, table.firstRowAfterCopyPoint(group, transactions))
+        : firstLive;
+      await this.#writeRange(table, encoder, data, group, transactions, first, until, targets);
     }
     if (until < group.count)
       throw new CdcError(
