@@ -29,6 +29,8 @@ export interface LeafCopy {
 
 /** What is known about a table beyond its rows; saved beside them. */
 export interface TableState {
+  /** Of the pipeline when this was noted: positions of another epoch say nothing. */
+  epoch: number;
   phase: 'copying' | 'streaming' | 'stopped';
   keyRule: KeyRule;
   key: string[];

@@ -104,7 +104,10 @@ function factsSql(slot: string): string {
 }
 
 /** False when the server is too old for the checks that follow. */
-function diagnoseVersion({ version, versionText }: ServerFacts, findings: Findings): boolean {
+export function diagnoseVersion(
+  { version, versionText }: Pick<ServerFacts, 'version' | 'versionText'>,
+  findings: Findings,
+): boolean {
   const major = Math.floor(version / 10_000);
   const minor = version % 10_000;
   if (major < 14) {

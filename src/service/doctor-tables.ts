@@ -114,6 +114,7 @@ async function diagnoseValues(
   const options = targetOptions(config);
   const types = actual?.columns ?? new Map(plan!.columns.map(column => [column.name, column.type]));
   const fresh = {
+    epoch: 1,
     phase: 'copying',
     keyRule: source.keyRule,
     key: source.key,

@@ -4,6 +4,7 @@ import { CdcError } from '../core/errors.ts';
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts';
 import type { Log } from '../observe/log.ts';
 import type { ControlTables } from '../sinks/clickhouse/control-tables.ts';
+import { connect, queryError } from '../sources/wal/connect.ts';
 import type { Publication } from '../sources/wal/publication.ts';
 import {
   checkSlot,
@@ -57,6 +58,7 @@ export async function establishSlot(
       );
     checkSlotAgainstCheckpoint(slot, state, parseLsn(checkpoint.position));
     if (checkpoint.timeline === info.timeline) return checkpoint;
+    await requireSharedPast(source, checkpoint);
     const next = { ...checkpoint, timeline: info.timeline, epoch: checkpoint.epoch + 1 };
     log.warn(
       { timeline: info.timeline, epoch: next.epoch },
@@ -85,4 +87,38 @@ export async function establishSlot(
   };
   await control.saveCheckpoint(first);
   return first;
+}
+
+/**
+ * After a failover: a standby that was promoted before it had everything does not know transactions that are in
+ * ClickHouse already.
+ */
+async function requireSharedPast(source: SourceSession, checkpoint: Checkpoint): Promise<void> {
+  const client = await connect(source.address, { replication: true });
+  try {
+    const { rows } = await client.query<{ content: Buffer | string }>(
+      `TIMELINE_HISTORY ${source.info.timeline}`,
+    );
+    const end = timelineEnd(String(rows[0]?.content ?? ''), checkpoint.timeline);
+    if (end !== undefined && end >= parseLsn(checkpoint.position)) return;
+    throw new CdcError(
+      'SOURCE_CHANGED',
+      `the source was promoted at ${end === undefined ? 'an unknown position' : formatLsn(end)} and lost transactions up to ` +
+        `${checkpoint.position} that are in ClickHouse`,
+      { hint: 'Run "wal-cdc teardown" and start again: every table is copied afresh behind the live one.' },
+    );
+  } catch (error) {
+    throw queryError(error, 'reading the history of timelines');
+  } finally {
+    await client.end();
+  }
+}
+
+/** Where `timeline` ended, from a timeline history file (lines of timeline, switch position, reason). */
+export function timelineEnd(history: string, timeline: number): Lsn | undefined {
+  for (const line of history.split('\n')) {
+    const [id, position] = line.trim().split(/\s+/);
+    if (Number(id) === timeline && position) return parseLsn(position);
+  }
+  return undefined;
 }

@@ -12,11 +12,11 @@ export async function markForCopy(control: ControlTables, names: string[]): Prom
     });
   for (const { schema, name, state } of known) {
     if (!names.includes(qualifiedName({ schema, name }))) continue;
-    const { keyRule, key, truncated } = state;
+    const { epoch, keyRule, key, truncated } = state;
     const live = state.phase !== 'copying' || state.live;
     await control.saveTable(
       { schema, name },
-      { phase: 'copying', keyRule, key, live, copiedRows: 0, truncated },
+      { epoch, phase: 'copying', keyRule, key, live, copiedRows: 0, truncated },
     );
   }
 }

@@ -2,10 +2,12 @@ import { matchesPattern } from '../config/table-patterns.ts';
 import type { Config } from '../config.ts';
 import type { Checkpoint, TableState } from '../core/checkpoint.ts';
 import { asCdcError, CdcError } from '../core/errors.ts';
+import { parseLsn } from '../core/lsn.ts';
 import { qualifiedName, type Relation } from '../core/relation.ts';
+import { composeVersion } from '../core/version.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import { quoteString, quoteTableName, targetName } from '../sinks/clickhouse/names.ts';
+import { quoteIdentifier, quoteString, quoteTableName, targetName } from '../sinks/clickhouse/names.ts';
 import type { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
 import { SinkTable } from '../sinks/clickhouse/sink-table.ts';
 import {
@@ -139,7 +141,7 @@ export class TableRegister {
   async register(source: SourceTable): Promise<CopyJob | undefined> {
     const { config, log } = this.#options;
     const known = this.#options.saved.get(qualifiedName(source));
-    const saved = known && wasRefused(known) ? newState(source) : known;
+    const saved = known && wasRefused(known) ? newState(source, this.#options.checkpoint.epoch) : known;
     try {
       return await this.#prepare(source, saved);
     } catch (error) {
@@ -153,7 +155,7 @@ export class TableRegister {
         partitionBy: undefined,
         nullFlags: new Map<string, string>(),
       };
-      const state = saved ?? newState(source);
+      const state = saved ?? newState(source, this.#options.checkpoint.epoch);
       const table = new SinkTable(source, plan, new Map(), state, options, this.#options.checkpoint.epoch);
       this.#options.sink.tables.set(source.id, table);
       if (saved && saved.phase === 'streaming')
@@ -212,7 +214,12 @@ export class TableRegister {
         `table ${qualifiedName(source)} is told apart by (${source.key.join(', ')}) now, no longer by (${state.key.join(', ')})`,
       );
     const fresh = state === undefined;
-    state ??= newState(source);
+    if (state && state.epoch !== this.#options.checkpoint.epoch) {
+      // Positions of the time before a failover: a copy starts over, and no later change is below a truncate.
+      const { phase, keyRule, key, live, copiedRows, stopped } = state;
+      state = { epoch: this.#options.checkpoint.epoch, phase, keyRule, key, live, copiedRows, stopped };
+    }
+    state ??= newState(source, this.#options.checkpoint.epoch);
     if (state.phase === 'copying' && state.base === undefined) {
       state.key = source.key;
       state.keyRule = source.keyRule;
@@ -225,6 +232,7 @@ export class TableRegister {
           'TABLE_NOT_EMPTY',
           `ClickHouse table ${plan.name.database}.${plan.name.table} has ${actual.rows} rows that no checkpoint explains`,
         );
+      if (actual.rows > 0) await this.#requireOlderRows(table);
       state.phase = 'streaming';
       state.live = true;
     }
@@ -239,6 +247,23 @@ export class TableRegister {
     metrics.setTableState(table.name, state.phase);
     if (fresh || state.base === undefined) await this.#options.sink.saveTable(table);
     return state.phase === 'copying' ? { source, table } : undefined;
+  }
+
+  /** Rows that are kept must be below every change to come, which would lose against them otherwise. */
+  async #requireOlderRows(table: SinkTable): Promise<void> {
+    const { clickhouse, config, checkpoint } = this.#options;
+    const [row] = await clickhouse.clickhouse.query<{ newest: string }>(
+      `SELECT toString(max(${quoteIdentifier(config.metaColumns.version)})) AS newest FROM ${quoteTableName(table.plan.name)}`,
+    );
+    if (BigInt(row!.newest) < composeVersion(checkpoint.epoch, parseLsn(checkpoint.position), 0n)) return;
+    throw new CdcError(
+      'TABLE_NOT_EMPTY',
+      `rows of ${table.plan.name.database}.${table.plan.name.table} have versions above those of changes to come`,
+      {
+        table: table.name,
+        hint: 'Let the table be copied (without --snapshot none): the copy replaces these rows.',
+      },
+    );
   }
 
   /** After a crash: the shadow is there, or it is the live table already, or it is gone and the copy starts over. */
@@ -302,6 +327,7 @@ export function wasRefused({ stopped, base }: TableState): boolean {
   return stopped?.position === '0/0' && base === undefined;
 }
 
-function newState(source: SourceTable): TableState {
-  return { phase: 'copying', keyRule: source.keyRule, key: source.key, live: false, copiedRows: 0 };
+function newState(source: SourceTable, epoch: number): TableState {
+  const { keyRule, key } = source;
+  return { epoch, phase: 'copying', keyRule, key, live: false, copiedRows: 0 };
 }
