@@ -1,10 +1,8 @@
 import { matchesPattern } from '../config/table-patterns.ts';
-import type { Config } from '../config.ts';
+import { type Config, columnOptions } from '../config.ts';
 import { formatCount, formatMs } from '../observe/format-status.ts';
-import { SinkTable } from '../sinks/clickhouse/sink-table.ts';
 import { type SourceTable, systemSchemas } from '../sources/wal/catalog.ts';
 import { quoteTable } from '../sources/wal/connect.ts';
-import { targetOptions } from './clickhouse-address.ts';
 import type { Findings } from './doctor-findings.ts';
 import { count, shorten } from './doctor-stream.ts';
 import { findInvalidValue } from './invalid-values.ts';
@@ -111,22 +109,10 @@ async function diagnoseValues(
     return;
   }
   onScan(fit.name);
-  const options = targetOptions(config);
   const types = actual?.columns ?? new Map(plan!.columns.map(column => [column.name, column.type]));
-  const fresh = {
-    epoch: 1,
-    phase: 'copying',
-    keyRule: source.keyRule,
-    key: source.key,
-    live: false,
-    copiedRows: 0,
-  } as const;
+  const onInvalid = (column: string) => columnOptions(config, source.schema, source.name, column).onInvalid;
   const startedAt = performance.now();
-  const invalid = await findInvalidValue(
-    client,
-    source,
-    new SinkTable(source, plan!, types, { ...fresh }, options, 1),
-  );
+  const invalid = await findInvalidValue(client, source, { name: fit.name, types, onInvalid });
   if (invalid) findings.fail(fit.name, invalid);
   else
     findings.ok(

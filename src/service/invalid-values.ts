@@ -12,7 +12,7 @@ import { quoteIdent, quoteTable } from '../sources/wal/connect.ts';
 export async function findInvalidValue(
   client: pg.Client,
   source: SourceTable,
-  table: SinkTable,
+  table: Pick<SinkTable, 'name' | 'types' | 'onInvalid'>,
 ): Promise<CdcError | undefined> {
   const conditions = source.columns.flatMap(column => {
     const type = table.types.get(column.name);

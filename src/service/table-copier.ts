@@ -14,7 +14,6 @@ import type { RowEncoder } from '../sinks/clickhouse/row-encoder.ts';
 import type { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
 import type { SinkTable } from '../sinks/clickhouse/sink-table.ts';
 import { buildCreateTableSql, inspectTarget, type TargetOptions } from '../sinks/clickhouse/target.ts';
-import { decodesBinary } from '../sinks/clickhouse/types/registry.ts';
 import type { SourceTable } from '../sources/wal/catalog.ts';
 import {
   connect,
@@ -25,12 +24,17 @@ import {
   quoteTable,
 } from '../sources/wal/connect.ts';
 import { copyOut } from '../sources/wal/copy-out.ts';
+import {
+  type Chunk,
+  type CopyJob,
+  copySql,
+  type LeafRow,
+  leavesSql,
+  pendingChunks,
+  pendingChunksOf,
+  planLeaf,
+} from './copy-plan.ts';
 import { findInvalidValue } from './invalid-values.ts';
-
-export interface CopyJob {
-  source: SourceTable;
-  table: SinkTable;
-}
 
 export interface TableCopierOptions {
   address: PostgresAddress;
@@ -45,16 +49,7 @@ export interface TableCopierOptions {
   between(task: () => Promise<void>): Promise<void>;
 }
 
-const pageBytes = 8192;
-/** Pages of a chunk: 64 MiB. Crash tests make them smaller, so that small tables have several. */
-const chunkPages = Number(process.env.WAL_CDC_TEST_CHUNK_PAGES ?? (64 << 20) / pageBytes);
 const blockBytes = 16 << 20;
-
-interface Chunk {
-  job: CopyJob;
-  leaf: LeafCopy;
-  number: number;
-}
 
 /**
  * Copies rows that exist while the stream runs beside. The rule that makes it exact, "base, wait, chunks", is in
@@ -408,61 +403,6 @@ export async function createShadow(
   );
   const made = await inspectTarget(clickhouse, name);
   table.state.shadow = { table: name.table, uuid: made!.uuid };
-}
-
-function pendingChunks(job: CopyJob): Chunk[] {
-  return (job.table.state.leaves ?? []).flatMap(leaf => pendingChunksOf(job, leaf));
-}
-
-function pendingChunksOf(job: CopyJob, leaf: LeafCopy): Chunk[] {
-  const done = new Set(leaf.done);
-  return Array.from({ length: leaf.chunks }, (_, number) => ({ job, leaf, number })).filter(
-    ({ number }) => !done.has(number),
-  );
-}
-
-interface LeafRow {
-  oid: number;
-  schema: string;
-  name: string;
-  filenode: number;
-  pages: number;
-}
-
-/** Tables that hold rows of `oid`: its leaf partitions, or itself. */
-function leavesSql(oid: number): string {
-  return `
-    SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name,
-           pg_relation_filenode(c.oid)::int8::float8 AS filenode,
-           ceil(pg_relation_size(c.oid) / ${pageBytes}.0)::float8 AS pages
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind = 'r' AND (c.oid = ${oid} OR c.oid IN (SELECT relid FROM pg_partition_tree(${oid}) WHERE isleaf))
-     ORDER BY c.oid`;
-}
-
-function planLeaf(row: LeafRow): LeafCopy {
-  return {
-    oid: row.oid,
-    schema: row.schema,
-    name: row.name,
-    filenode: row.filenode,
-    chunkPages,
-    chunks: Math.max(1, Math.ceil(row.pages / chunkPages)),
-    done: [],
-  };
-}
-
-/** The COPY statement, and which of its columns come as text because their binary form is not decoded. */
-function copySql(source: SourceTable, from: string, where: string): { sql: string; textColumns: Uint8Array } {
-  const textColumns = Uint8Array.from(source.columns, column => (decodesBinary(column.type) ? 0 : 1));
-  const columns = source.columns.map(
-    (column, i) => `${quoteIdent(column.name)}${textColumns[i] ? '::text' : ''}`,
-  );
-  const filter = source.rowFilter ? ` AND (${source.rowFilter})` : '';
-  return {
-    sql: `COPY (SELECT ${columns.join(', ')} FROM ${from} WHERE ${where}${filter}) TO STDOUT (FORMAT binary)`,
-    textColumns,
-  };
 }
 
 async function oldestTransactions(client: pg.Client): Promise<string[]> {

@@ -21,8 +21,9 @@ import { describeTables, listTables, publishedTables, type SourceTable } from '.
 import { addToPublication, type Publication } from '../sources/wal/publication.ts';
 import { addColumns } from './added-columns.ts';
 import { type connectClickHouse, targetOptions } from './clickhouse-address.ts';
+import type { CopyJob } from './copy-plan.ts';
 import type { SourceSession } from './source-setup.ts';
-import { type CopyJob, createShadow } from './table-copier.ts';
+import { createShadow } from './table-copier.ts';
 
 export interface TableRegisterOptions {
   config: Config;

@@ -18,11 +18,12 @@ import { inspectPublication, type Publication } from '../sources/wal/publication
 import { inspectSlot, type SlotState } from '../sources/wal/slot.ts';
 import { WalStream } from '../sources/wal/stream.ts';
 import { type ClickHouseAddress, connectClickHouse, targetOptions } from './clickhouse-address.ts';
+import type { CopyJob } from './copy-plan.ts';
 import { establishSlot } from './establish-slot.ts';
 import { markForCopy } from './mark-for-copy.ts';
 import { SourceRows } from './source-rows.ts';
 import { ensurePublication, openSource, resolveScope, type SourceSession } from './source-setup.ts';
-import { type CopyJob, TableCopier } from './table-copier.ts';
+import { TableCopier } from './table-copier.ts';
 import { TableRegister } from './table-register.ts';
 
 export interface SessionOptions {
