@@ -1,10 +1,22 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { sharedClickHouse } from '../../test/support/clickhouse.ts';
 import { RunningCommand, walCdc } from '../../test/support/command-line.ts';
+import { freePort } from '../../test/support/free-port.ts';
 import { freshDatabase, type TestDatabase } from '../../test/support/postgres.ts';
+import { tempDir } from '../../test/support/temp-dir.ts';
+import { waitFor } from '../../test/support/wait-for.ts';
+import { loadConfig } from '../config.ts';
+import { parseLsn } from '../core/lsn.ts';
+import { createLog } from '../observe/log.ts';
+import { CatchUp } from '../service/catch-up.ts';
 import { splitAddress } from '../service/clickhouse-address.ts';
+import { openSource } from '../service/source-setup.ts';
 import { ClickHouse } from '../sinks/clickhouse/client.ts';
+import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
+import { connect } from '../sources/wal/connect.ts';
 
 /** Settings of a pipeline of its own: named like the test's database. */
 async function pipelineOf(db: TestDatabase, settings: Record<string, string> = {}) {
@@ -21,6 +33,22 @@ async function pipelineOf(db: TestDatabase, settings: Record<string, string> = {
   };
 }
 
+/** Rows of a query; of other statements none. */
+async function clickhouse(sql: string): Promise<unknown[]> {
+  const client = new ClickHouse(splitAddress((await sharedClickHouse()).url));
+  try {
+    if (sql.startsWith('SELECT')) return await client.query(sql);
+    await client.command(sql);
+    return [];
+  } finally {
+    await client.close();
+  }
+}
+
+const exists = async (database: string, table: string) =>
+  (await clickhouse(`SELECT 1 FROM system.tables WHERE database = '${database}' AND name = '${table}'`))
+    .length > 0;
+
 test('verify runs the pipeline itself, finds what differs, and goes beside a running service', async () => {
   await using db = await freshDatabase();
   await db.client.query(`
@@ -34,13 +62,8 @@ test('verify runs the pipeline itself, finds what differs, and goes beside a run
   assert.match(first.stdout, /^equal +public.t +1,000 rows$/m);
   assert.match(first.stdout, /Tables: 2 equal at [0-9A-F]+\/[0-9A-F]+/);
 
-  const clickhouse = new ClickHouse(splitAddress(env.WAL_CDC_CLICKHOUSE_URL));
-  try {
-    await clickhouse.command(`DELETE FROM ${db.name}.t WHERE id = 7`);
-    await clickhouse.command(`ALTER TABLE ${db.name}.t UPDATE text = 'wrong' WHERE id = 8`);
-  } finally {
-    await clickhouse.close();
-  }
+  await clickhouse(`DELETE FROM ${db.name}.t WHERE id = 7`);
+  await clickhouse(`ALTER TABLE ${db.name}.t UPDATE text = 'wrong' WHERE id = 8`);
   await using service = new RunningCommand(['run'], { env });
   await service.prints(/streaming/);
   await db.client.query(`INSERT INTO t VALUES (1001, 'while it runs')`);
@@ -61,4 +84,211 @@ test('verify runs the pipeline itself, finds what differs, and goes beside a run
   const misspelt = await walCdc(['verify', '--table', 'public.tt'], { env });
   assert.equal(misspelt.code, 2);
   assert.match(misspelt.stderr, /no table of the pipeline matches "public.tt"/);
+});
+
+test('verify leaves out stopped tables, and says so', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(`
+    CREATE TABLE t (id int PRIMARY KEY);
+    CREATE TABLE log (line text);
+    INSERT INTO t VALUES (1);
+    INSERT INTO log VALUES ('one')`);
+  const env = await pipelineOf(db);
+  assert.equal((await walCdc(['run', '--until', 'current'], { env })).code, 0);
+  await db.client.query(`ALTER TABLE log REPLICA IDENTITY FULL; UPDATE log SET line = 'changed'`);
+  const { code, stdout } = await walCdc(['verify'], { env });
+  assert.equal(code, 4);
+  assert.match(stdout, /^equal +public\.t +1 rows$/m);
+  assert.match(stdout, /^STOPPED +public\.log +not compared\n.*\(KEYLESS_CHANGE\)\n.*resync/m);
+  assert.match(stdout, /^Tables: 1 equal, 1 stopped at /m);
+
+  const status = await walCdc(['status'], { env });
+  assert.equal(status.code, 4);
+  assert.match(status.stdout, /public\.log .* stopped[\s\S]*KEYLESS_CHANGE/);
+});
+
+test('verify gives up on a consumer that saves no checkpoint', async () => {
+  await using db = await freshDatabase();
+  await db.client.query('CREATE TABLE t (id int PRIMARY KEY)');
+  const env = await pipelineOf(db);
+  assert.equal((await walCdc(['run', '--until', 'current'], { env })).code, 0);
+  await db.client.query('INSERT INTO t VALUES (1)');
+  const config = loadConfig({ env });
+  const source = await openSource(config.postgres.address!);
+  const client = new ClickHouse(splitAddress(env.WAL_CDC_CLICKHOUSE_URL));
+  const consumer = await connect(config.postgres.address!, { replication: true });
+  try {
+    const streaming = consumer.query(
+      `START_REPLICATION SLOT ${config.postgres.slot} LOGICAL 0/0 (proto_version '1', publication_names 'p')`,
+    );
+    streaming.catch(() => {}); // ends with the connection
+    const catchUp = new CatchUp({
+      config,
+      source,
+      clickhouse: splitAddress(env.WAL_CDC_CLICKHOUSE_URL),
+      control: new ControlTables(client, config.pipeline),
+      log: createLog({ level: 'silent', format: 'json' }),
+      signal: new AbortController().signal,
+      patienceMs: 1000,
+    });
+    await waitFor(async () => (await db.client.query('SELECT FROM pg_stat_replication')).rowCount, {
+      what: 'the consumer to stream',
+    });
+    const { rows } = await db.client.query('SELECT pg_current_wal_lsn()::text AS lsn');
+    await assert.rejects(catchUp.reach(parseLsn(rows[0].lsn)), {
+      code: 'SERVICE_STUCK',
+      message: /waited \d s in vain for a checkpoint at .* process \d+ of PostgreSQL streams/,
+    });
+  } finally {
+    await db.client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_replication');
+    await consumer.end().catch(() => {});
+    await source.client.end();
+    await client.close();
+  }
+});
+
+test('plan prints what run makes, and makes nothing', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(
+    'CREATE TABLE t (id int PRIMARY KEY, at timestamptz); CREATE SCHEMA s; CREATE TABLE s.u (a int)',
+  );
+  const env = await pipelineOf(db);
+  const plan = await walCdc(['plan', '--json'], { env });
+  assert.equal(plan.code, 0, plan.stderr);
+  const { steps } = JSON.parse(plan.stdout) as { steps: { object: string; status: string; sql?: string }[] };
+  const sqlOf = (object: string) =>
+    steps.find(step => step.object === object && step.status === 'create')?.sql;
+  const table = sqlOf(`table ${db.name}.t for public.t`)!;
+  assert.match(sqlOf(`database ${db.name}_s`)!, /^CREATE DATABASE/);
+  assert.match(sqlOf(`publication wal_cdc_${db.name}`)!, /FOR TABLE "public"\."t", "s"\."u" WITH/);
+  assert.match(sqlOf(`replication slot wal_cdc_${db.name}`)!, /pg_create_logical_replication_slot/);
+  assert.equal((await clickhouse(`SELECT 1 FROM system.databases WHERE name LIKE '${db.name}%'`)).length, 0);
+  const made = await db.client.query(
+    'SELECT 1 FROM pg_publication UNION ALL SELECT 1 FROM pg_replication_slots WHERE database = current_database()',
+  );
+  assert.equal(made.rowCount, 0);
+
+  // A table that the user makes from the plan fits, and run makes the others in the same way.
+  await clickhouse(sqlOf(`database ${db.name}`)!);
+  await clickhouse(table);
+  assert.equal((await walCdc(['run', '--until', 'current'], { env })).code, 0);
+  const after = await walCdc(['plan'], { env });
+  assert.equal(after.code, 0);
+  assert.doesNotMatch(after.stdout, /^(CREATE|ALTER|SELECT)/m);
+  assert.match(after.stdout, /^-- table \w+\.t for public\.t: fits; streaming$/m);
+});
+
+test('status asks the service; without one it tells what is saved', async () => {
+  await using db = await freshDatabase();
+  await db.client.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
+  const port = await freePort();
+  const env = await pipelineOf(db, { WAL_CDC_LISTEN: `127.0.0.1:${port}`, WAL_CDC_TOKEN: 'sesame' });
+  const before = await walCdc(['status'], { env });
+  assert.equal(before.code, 0);
+  assert.match(
+    before.stdout,
+    /not running: no service answers at 127\.0\.0\.1:\d+\ncheckpoint {2}none known\nslot .* does not exist/,
+  );
+  {
+    await using service = new RunningCommand(['run'], { env });
+    await service.prints(/"msg":"copied"/);
+    const running = await walCdc(['status', '--json'], { env });
+    const snapshot = JSON.parse(running.stdout);
+    assert.deepEqual(
+      [snapshot.running, snapshot.phase, snapshot.tables[0].name],
+      [true, 'streaming', 'public.t'],
+    );
+    const refused = await walCdc(['status'], { env: { ...env, WAL_CDC_TOKEN: 'wrong' } });
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /wants another token/);
+    const elsewhere = await walCdc(['status'], { env: { ...env, WAL_CDC_LISTEN: '127.0.0.1:1' } });
+    assert.match(elsewhere.stdout, /process \d+ \(wal-cdc from 127\.0\.0\.1\) streams from it/);
+    await service.stop();
+  }
+  const after = await walCdc(['status', '--json'], { env });
+  const saved = JSON.parse(after.stdout);
+  assert.equal(saved.running, false);
+  assert.match(saved.checkpoint, /^[0-9A-F]+\/[0-9A-F]+$/);
+  assert.equal(saved.tables[0].state, 'streaming');
+  assert.equal(saved.slot.activePid, undefined);
+  const away = await walCdc(['status'], { env: { ...env, WAL_CDC_CLICKHOUSE_URL: 'http://127.0.0.1:1' } });
+  assert.equal(away.code, 3);
+  assert.match(away.stdout, /problem .*ClickHouse at 127\.0\.0\.1:1[\s\S]*clickhouse\.url/);
+});
+
+test('teardown drops what the pipeline made, with --data its tables too, and nothing else', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(
+    'CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE SCHEMA s; CREATE TABLE s.u (a int)',
+  );
+  const env = await pipelineOf(db);
+  const own = `wal_cdc_${db.name}`;
+  const run = async () => assert.equal((await walCdc(['run', '--until', 'current'], { env })).code, 0);
+  await run();
+  const first = await walCdc(['teardown'], { env });
+  assert.equal(first.code, 0, first.stderr);
+  assert.deepEqual(first.stdout.trim().split('\n'), [
+    `dropped  replication slot ${own}`,
+    `dropped  publication ${own}`,
+    `left     table ${db.name}.t: only --data drops it`,
+    `left     table ${db.name}_s.u: only --data drops it`,
+    `dropped  what wal_cdc has of pipeline ${db.name}`,
+  ]);
+  assert.equal(await exists(db.name, 't'), true);
+
+  await run();
+  await clickhouse(`CREATE TABLE ${db.name}_s.mine (a Int8) ENGINE = MergeTree ORDER BY a`);
+  const second = await walCdc(['teardown', '--data', '--json'], { env });
+  const { steps } = JSON.parse(second.stdout) as { steps: { object: string; outcome: string }[] };
+  const outcome = (object: string) => steps.find(step => step.object === object)?.outcome;
+  assert.equal(outcome(`table ${db.name}.t`), 'dropped');
+  assert.equal(outcome(`database ${db.name}`), 'dropped');
+  assert.equal(outcome(`table ${db.name}_s.u`), 'dropped');
+  assert.equal(outcome(`database ${db.name}_s`), 'left');
+  assert.equal(await exists(`${db.name}_s`, 'mine'), true);
+  assert.equal((await clickhouse(`SELECT 1 FROM system.databases WHERE name = '${db.name}'`)).length, 0);
+
+  const third = await walCdc(['teardown'], { env });
+  assert.equal(third.code, 0);
+  assert.doesNotMatch(third.stdout, /dropped/);
+});
+
+test('teardown leaves a slot and a publication that the user names', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(`CREATE TABLE t (id int PRIMARY KEY); CREATE PUBLICATION mine FOR TABLE t`);
+  await db.client.query(`SELECT pg_create_logical_replication_slot('mine_${db.name}', 'pgoutput')`);
+  const env = await pipelineOf(db, {
+    WAL_CDC_POSTGRES_SLOT: `mine_${db.name}`,
+    WAL_CDC_POSTGRES_PUBLICATION: 'mine',
+  });
+  assert.equal((await walCdc(['run', '--until', 'current'], { env })).code, 0);
+  const { code, stdout } = await walCdc(['teardown', '--data'], { env });
+  assert.equal(code, 0);
+  assert.match(stdout, /^left +replication slot mine_\w+: postgres\.slot names it/m);
+  assert.match(stdout, /^left +publication mine: /m);
+  assert.match(stdout, /^dropped +table \w+\.t$/m);
+  const { rowCount } = await db.client.query(
+    'SELECT 1 FROM pg_publication UNION ALL SELECT 1 FROM pg_replication_slots WHERE database = current_database()',
+  );
+  assert.equal(rowCount, 2);
+});
+
+test('commands find the embedded ClickHouse of the service, and start it when there is none', async () => {
+  await using db = await freshDatabase();
+  await db.client.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
+  using dir = tempDir();
+  const { WAL_CDC_CLICKHOUSE_URL: _, ...env } = await pipelineOf(db);
+  const at = { env, cwd: dir.path };
+  for (const command of ['doctor', 'plan', 'status']) assert.equal((await walCdc([command], at)).code, 0);
+  assert.equal(existsSync(join(dir.path, '.wal-cdc')), false);
+  {
+    await using service = new RunningCommand(['run'], at);
+    await service.prints(/"msg":"copied"/);
+    const verified = await walCdc(['verify'], at);
+    assert.equal(verified.code, 0, verified.stderr);
+    assert.match((await walCdc(['doctor'], at)).stdout, /^ok +public\.t: → \w+\.t.*; replicated already$/m);
+    await service.stop();
+  }
+  assert.equal((await walCdc(['verify'], at)).code, 0);
+  assert.match((await walCdc(['teardown', '--data'], at)).stdout, /^dropped +database wal_cdc$/m);
 });
