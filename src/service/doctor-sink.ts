@@ -103,30 +103,31 @@ async function diagnoseDisks(clickhouse: ClickHouse, findings: Findings): Promis
 /** Grants that `run` uses, on the databases it writes to and on its own; and the parts of tables that exist. */
 export async function diagnoseDatabases(
   { clickhouse }: SinkSession,
+  config: Config,
   databases: readonly string[],
   user: string,
   findings: Findings,
 ): Promise<void> {
+  const all = [...databases, controlDatabase];
   const existing = await clickhouse.query<{ name: string }>(
-    `SELECT name FROM system.databases WHERE name IN (${databases.map(quoteString).join(', ')})`,
+    `SELECT name FROM system.databases WHERE name IN (${all.map(quoteString).join(', ')})`,
   );
-  for (const database of [...databases, controlDatabase]) {
+  for (const database of all) {
     const exists = existing.some(({ name }) => name === database);
-    const missing = await missingGrants(clickhouse, neededGrants, database);
-    const what = exists || database === controlDatabase ? 'may be used' : 'does not exist; run creates it';
+    const on = `${quoteIdentifier(database)}.*`;
+    const missing = await missingGrants(clickhouse, databaseGrants, on);
+    const what = exists ? 'may be used' : 'does not exist; run creates it';
     if (missing.length === 0) findings.ok(`ClickHouse database ${database}`, what);
-    else
-      findings.fail(
-        `ClickHouse database ${database}`,
-        new CdcError('SINK_PRIVILEGE', `the user ${user} lacks ${missing.join(', ')}`, {
-          hint: `GRANT ${missing.join(', ')} ON ${quoteIdentifier(database)}.* TO ${quoteIdentifier(user)}`,
-        }),
-      );
+    else findings.fail(`ClickHouse database ${database}`, lacksGrants(user, missing, on));
   }
-  await diagnoseParts(clickhouse, databases, findings);
+  const globalGrants = ['CREATE TEMPORARY TABLE', ...(config.clickhouse.cluster ? ['CLUSTER'] : [])];
+  const missing = await missingGrants(clickhouse, globalGrants, '*.*');
+  if (missing.length > 0) findings.fail('ClickHouse', lacksGrants(user, missing, '*.*'));
+  await diagnoseParts(clickhouse, all, findings);
 }
 
-const neededGrants = [
+/** See "What it needs" in docs/operations.md. */
+const databaseGrants = [
   'SELECT',
   'INSERT',
   'ALTER DELETE',
@@ -136,18 +137,24 @@ const neededGrants = [
   'DROP TABLE',
 ];
 
-/** Those of `grants` that the user lacks on a database. */
+/** Those of `grants` that the user lacks on what `on` names, as in `cdc.*`. */
 export async function missingGrants(
   clickhouse: ClickHouse,
   grants: readonly string[],
-  database: string,
+  on: string,
 ): Promise<string[]> {
   const missing: string[] = [];
   for (const grant of grants) {
-    const answer = await clickhouse.bytes(`CHECK GRANT ${grant} ON ${quoteIdentifier(database)}.*`);
+    const answer = await clickhouse.bytes(`CHECK GRANT ${grant} ON ${on}`);
     if (answer.toString().trim() !== '1') missing.push(grant);
   }
   return missing;
+}
+
+function lacksGrants(user: string, missing: readonly string[], on: string): CdcError {
+  return new CdcError('SINK_PRIVILEGE', `the user ${user} lacks ${missing.join(', ')} on ${on}`, {
+    hint: `GRANT ${missing.join(', ')} ON ${on} TO ${quoteIdentifier(user)}`,
+  });
 }
 
 async function diagnoseParts(

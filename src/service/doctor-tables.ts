@@ -162,8 +162,8 @@ function diagnoseColumns(
   if (generated.length > 0)
     findings.warn(
       name,
-      `generated ${generated.length === 1 ? 'column' : 'columns'} ${generated.join(', ')} left out: PostgreSQL does not publish them`,
-      'Compute them in ClickHouse (a column with DEFAULT or ALIAS), if they are needed.',
+      `generated ${generated.length === 1 ? 'column' : 'columns'} ${generated.join(', ')} left out: not published`,
+      'If needed, compute them in ClickHouse, or (PostgreSQL 18) SET (publish_generated_columns = stored) on the publication.',
     );
   if (table.rowFilter) findings.ok(name, `the publication has only rows WHERE ${table.rowFilter}`);
   if (!publishesOld || trait.identity.length === 0) return;

@@ -70,7 +70,7 @@ test('M10, M11, M15, T51, T59, S16: what is special about tables is said, and no
   assert.deepEqual(complaints(findings).sort(), [
     'fail public.fine: table public.fine, column "at": ClickHouse type Nullable(Date32) cannot hold infinity (row id = 1)',
     'warn max_slot_wal_keep_size: -1: while the service is away, PostgreSQL keeps WAL without limit, until its disk is full',
-    'warn public.computed: generated column twice left out: PostgreSQL does not publish them',
+    'warn public.computed: generated column twice left out: not published',
     `warn public.deferred: has a deferrable primary key, which does not tell rows apart: ${refused}`,
     'warn public.full: has no key: rows are appended, and the first UPDATE or DELETE stops the table',
     `warn public.keyless: has no primary key: ${refused}`,
@@ -184,9 +184,10 @@ test('ClickHouse: tables that are there, without fsync; grants that the user lac
   const client = new ClickHouse(splitAddress((await sharedClickHouse()).url));
   try {
     // The user of the embedded server needs no dictionaries.
-    assert.deepEqual(await missingGrants(client, ['SELECT', 'CREATE DICTIONARY'], 'a `strange` name'), [
-      'CREATE DICTIONARY',
-    ]);
+    assert.deepEqual(
+      await missingGrants(client, ['SELECT', 'CREATE DICTIONARY'], '`a \\`strange\\` name`.*'),
+      ['CREATE DICTIONARY'],
+    );
   } finally {
     await client.close();
   }

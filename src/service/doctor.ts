@@ -66,7 +66,7 @@ async function diagnosePipeline(
   );
   if (sink) {
     const databases = fits.flatMap(fit => (fit.plan ? [fit.plan.name.database] : []));
-    await diagnoseDatabases(sink, [...new Set([config.clickhouse.database, ...databases])], user, findings);
+    await diagnoseDatabases(sink, config, [...new Set(databases)], user, findings);
   }
   await diagnoseTables(source, config, scope, fits, options, findings);
 }
