@@ -95,7 +95,11 @@ export function describeAddress(address: string | URL): string {
 
 function connectError(error: unknown, url: URL, tlsWanted: boolean): CdcError {
   const { code = '' } = error as { code?: string };
-  const message = error instanceof Error ? error.message || code : String(error);
+  // Node adds advice about itself to what is wrong with a certificate.
+  const message = (error instanceof Error ? error.message || code : String(error)).replace(
+    /; if the root CA.*/,
+    '',
+  );
   const fail = (kind: ErrorCode, hint?: string) =>
     new CdcError(kind, `PostgreSQL at ${describeAddress(url)}: ${message}`, { cause: error, hint });
   if (code === '3D000') return fail('SOURCE_AUTH', 'Check the database name at the end of postgres.url.');
@@ -112,9 +116,15 @@ function connectError(error: unknown, url: URL, tlsWanted: boolean): CdcError {
       'SOURCE_UNREACHABLE',
       'Connect to PostgreSQL itself: a pooler such as PgBouncer does not pass replication on.',
     );
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return fail('SOURCE_TLS', 'Connect by a name that the certificate has, or use sslmode=verify-ca.');
+  if (/^(CERT|DEPTH|SELF_SIGNED|UNABLE_TO)/.test(code))
+    return fail(
+      'SOURCE_TLS',
+      'Give the certificate of the authority that signed it: postgres.ssl.rootCert, or sslrootcert in postgres.url.',
+    );
   // `pg` gives no code when the server answers that it has no TLS.
-  if (tlsWanted && (code === '' || /^(ERR_TLS|ERR_SSL|CERT|DEPTH|SELF_SIGNED|UNABLE_TO)/.test(code)))
-    return fail('SOURCE_TLS');
+  if (tlsWanted && (code === '' || /^ERR_(TLS|SSL)/.test(code))) return fail('SOURCE_TLS');
   return fail('SOURCE_UNREACHABLE');
 }
 
