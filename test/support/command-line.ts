@@ -44,6 +44,10 @@ export class RunningCommand implements AsyncDisposable {
     }));
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   /** Resolves when `pattern` was printed; fails with what was printed when the command ends without. */
   async prints(pattern: RegExp): Promise<void> {
     await waitFor(
