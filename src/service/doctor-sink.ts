@@ -6,8 +6,7 @@ import type { ClickHouse } from '../sinks/clickhouse/client.ts';
 import { controlDatabase } from '../sinks/clickhouse/control-tables.ts';
 import { quoteIdentifier, quoteString } from '../sinks/clickhouse/names.ts';
 import { connectClickHouse, type OpenClickHouse } from './clickhouse-address.ts';
-import type { Findings } from './doctor-findings.ts';
-import { shorten } from './doctor-stream.ts';
+import { type Findings, shorten } from './doctor-findings.ts';
 
 export type SinkSession = Awaited<ReturnType<typeof connectClickHouse>>;
 

@@ -7,7 +7,7 @@ import { formatBytes } from '../observe/format-status.ts';
 import { quoteIdent, quoteLiteral } from '../sources/wal/connect.ts';
 import { buildAddTablesSql, buildCreatePublicationSql } from '../sources/wal/publication.ts';
 import { checkSlot, checkSlotAgainstCheckpoint, inspectSlot, type SlotState } from '../sources/wal/slot.ts';
-import type { Findings } from './doctor-findings.ts';
+import { count, type Findings, shorten } from './doctor-findings.ts';
 import type { PublishedScope, SourceSession } from './source-setup.ts';
 
 /** The publication: whether it is there, or may be made, and what it leaves out. */
@@ -134,14 +134,4 @@ function diagnoseRetainedWal(subject: string, state: SlotState, findings: Findin
   if (walStatus === 'unreserved' || (safeBytes !== null && safeBytes < retainedBytes / 4))
     findings.warn(subject, `${kept}${left}`, 'Start the service soon, or raise max_slot_wal_keep_size.');
   else findings.ok(subject, `${kept}${left}`);
-}
-
-export function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? '' : 's'}`;
-}
-
-/** The first few of a list of names. */
-export function shorten(names: readonly string[]): string {
-  const shown = names.slice(0, 5).join(', ');
-  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
 }
