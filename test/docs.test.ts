@@ -98,6 +98,15 @@ test('every link between documents leads somewhere', () => {
   }
 });
 
+test('source files that the documents name exist', () => {
+  for (const { file, text } of pages)
+    for (const [, path] of text.matchAll(/`([a-z-]+\/[\w./-]+\.(?:ts|mjs|js|md))`/g))
+      assert.ok(
+        existsSync(join(root, path!)) || existsSync(join(root, 'src', path!)),
+        `${file}: there is no ${path}`,
+      );
+});
+
 /** As the usual renderers name them. */
 function headings(text: string): string[] {
   return [...text.matchAll(/^#+ (.+)$/gm)].map(match =>
