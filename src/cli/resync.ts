@@ -4,7 +4,7 @@ import { CdcError } from '../core/errors.ts';
 import { qualifiedName } from '../core/relation.ts';
 import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
-import { connectClickHouse, openClickHouse } from '../service/clickhouse-address.ts';
+import { connectClickHouse, findClickHouse, openClickHouse } from '../service/clickhouse-address.ts';
 import { markForCopy } from '../service/mark-for-copy.ts';
 import { openSource } from '../service/source-setup.ts';
 import { WalService } from '../service/wal-service.ts';
@@ -19,7 +19,7 @@ export interface ResyncOptions {
 /** Copies tables afresh behind the live ones and swaps them. A running service does it; without one, this process. */
 export async function resync(config: Config, { tables }: ResyncOptions, stop: AbortSignal): Promise<number> {
   if (config.mode !== 'wal') throw new CdcError('CONFIG_INVALID', 'resync needs --mode wal');
-  const opened = await openClickHouse(config);
+  const opened = (await findClickHouse(config)) ?? (await openClickHouse(config));
   try {
     const { clickhouse } = await connectClickHouse(opened.address);
     try {

@@ -32,6 +32,8 @@ export interface TableState {
   /** Of the pipeline when this was noted: positions of another epoch say nothing. */
   epoch: number;
   phase: 'copying' | 'streaming' | 'stopped';
+  /** The table in the sink. */
+  target: { database: string; table: string };
   keyRule: KeyRule;
   key: string[];
   /** Base of the copy, or for a keyless table the consistent point of its copy; LSN text. */

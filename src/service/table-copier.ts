@@ -9,11 +9,16 @@ import { qualifiedName, type Relation } from '../core/relation.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { ClickHouse } from '../sinks/clickhouse/client.ts';
-import { quoteTableName, shadowName } from '../sinks/clickhouse/names.ts';
+import { quoteString, quoteTableName, shadowName } from '../sinks/clickhouse/names.ts';
 import type { RowEncoder } from '../sinks/clickhouse/row-encoder.ts';
 import type { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
 import type { SinkTable } from '../sinks/clickhouse/sink-table.ts';
-import { buildCreateTableSql, inspectTarget, type TargetOptions } from '../sinks/clickhouse/target.ts';
+import {
+  buildCreateTableSql,
+  inspectTarget,
+  madeByUs,
+  type TargetOptions,
+} from '../sinks/clickhouse/target.ts';
 import type { SourceTable } from '../sources/wal/catalog.ts';
 import {
   connect,
@@ -401,6 +406,9 @@ export async function createShadow(
       ? `CREATE TABLE ${quoteTableName(name)} AS ${quoteTableName(table.plan.name)}`
       : buildCreateTableSql(table.plan, options, name),
   );
+  const live = await inspectTarget(clickhouse, table.plan.name);
+  if (live?.made)
+    await clickhouse.command(`ALTER TABLE ${quoteTableName(name)} MODIFY COMMENT ${quoteString(madeByUs)}`);
   const made = await inspectTarget(clickhouse, name);
   table.state.shadow = { table: name.table, uuid: made!.uuid };
 }

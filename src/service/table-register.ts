@@ -142,7 +142,7 @@ export class TableRegister {
   async register(source: SourceTable): Promise<CopyJob | undefined> {
     const { config, log } = this.#options;
     const known = this.#options.saved.get(qualifiedName(source));
-    const saved = known && wasRefused(known) ? newState(source, this.#options.checkpoint.epoch) : known;
+    const saved = known && wasRefused(known) ? this.#newState(source) : known;
     try {
       return await this.#prepare(source, saved);
     } catch (error) {
@@ -156,7 +156,7 @@ export class TableRegister {
         partitionBy: undefined,
         nullFlags: new Map<string, string>(),
       };
-      const state = saved ?? newState(source, this.#options.checkpoint.epoch);
+      const state = saved ?? this.#newState(source);
       const table = new SinkTable(source, plan, new Map(), state, options, this.#options.checkpoint.epoch);
       this.#options.sink.tables.set(source.id, table);
       if (saved && saved.phase === 'streaming')
@@ -179,6 +179,21 @@ export class TableRegister {
       }
       return undefined;
     }
+  }
+
+  #newState(source: SourceTable): TableState {
+    const { checkpoint, config } = this.#options;
+    const { keyRule, key } = source;
+    const target = targetName(config.clickhouse.database, source);
+    return {
+      epoch: checkpoint.epoch,
+      target,
+      phase: 'copying',
+      keyRule,
+      key,
+      live: false,
+      copiedRows: 0,
+    };
   }
 
   async #prepare(source: SourceTable, saved: TableState | undefined): Promise<CopyJob | undefined> {
@@ -217,10 +232,11 @@ export class TableRegister {
     const fresh = state === undefined;
     if (state && state.epoch !== this.#options.checkpoint.epoch) {
       // Positions of the time before a failover: a copy starts over, and no later change is below a truncate.
-      const { phase, keyRule, key, live, copiedRows, stopped } = state;
-      state = { epoch: this.#options.checkpoint.epoch, phase, keyRule, key, live, copiedRows, stopped };
+      const { target, phase, keyRule, key, live, copiedRows, stopped } = state;
+      const { epoch } = this.#options.checkpoint;
+      state = { epoch, target, phase, keyRule, key, live, copiedRows, stopped };
     }
-    state ??= newState(source, this.#options.checkpoint.epoch);
+    state ??= this.#newState(source);
     if (state.phase === 'copying' && state.base === undefined) {
       state.key = source.key;
       state.keyRule = source.keyRule;
@@ -326,9 +342,4 @@ export function requireReadable(source: SourceTable): void {
 /** Whether the table stopped before the first row of its copy. Then the next start tries again, as the hint says. */
 export function wasRefused({ stopped, base }: TableState): boolean {
   return stopped?.position === '0/0' && base === undefined;
-}
-
-function newState(source: SourceTable, epoch: number): TableState {
-  const { keyRule, key } = source;
-  return { epoch, phase: 'copying', keyRule, key, live: false, copiedRows: 0 };
 }

@@ -8,9 +8,8 @@ import {
   quoteTableName,
   shadowName,
   type TableName,
-  targetName,
 } from '../sinks/clickhouse/names.ts';
-import { onCluster } from '../sinks/clickhouse/target.ts';
+import { inspectTarget, onCluster } from '../sinks/clickhouse/target.ts';
 import { dropPublication, inspectPublication } from '../sources/wal/publication.ts';
 import { dropSlot, inspectSlot } from '../sources/wal/slot.ts';
 import { type ClickHouseAddress, connectClickHouse } from './clickhouse-address.ts';
@@ -50,11 +49,15 @@ export async function tearDown(options: TeardownOptions): Promise<void> {
     const control = new ControlTables(clickhouse, config.pipeline, config.clickhouse.cluster);
     const known = await control.exists();
     if (known) {
-      const tables = await recordedTables(control, config);
+      const tables = await recordedTables(control);
       if (data) await dropTables(clickhouse, config, tables, onStep);
       else
-        for (const { database, table } of tables)
-          onStep({ object: `table ${database}.${table}`, outcome: 'left', reason: 'only --data drops it' });
+        for (const target of tables)
+          onStep({
+            object: `table ${target.database}.${target.table}`,
+            outcome: 'left',
+            reason: 'only --data drops it',
+          });
     }
     const object = `what ${controlDatabase} has of pipeline ${config.pipeline}`;
     if (!known || !(await hasRows(control))) onStep({ object, outcome: 'absent' });
@@ -112,8 +115,8 @@ async function hasRows(control: ControlTables): Promise<boolean> {
   return (await control.loadCheckpoint()) !== undefined || (await control.loadTables()).length > 0;
 }
 
-async function recordedTables(control: ControlTables, config: Config): Promise<TableName[]> {
-  return (await control.loadTables()).map(table => targetName(config.clickhouse.database, table));
+async function recordedTables(control: ControlTables): Promise<TableName[]> {
+  return (await control.loadTables()).map(({ state }) => state.target);
 }
 
 /** Drops the tables, and databases that are empty then. */
@@ -125,9 +128,12 @@ async function dropTables(
 ): Promise<void> {
   for (const target of targets) {
     const shadow = shadowName(target);
+    const object = `table ${target.database}.${target.table}`;
     if (await exists(clickhouse, shadow)) await dropTable(clickhouse, config, shadow, onStep);
-    if (await exists(clickhouse, target)) await dropTable(clickhouse, config, target, onStep);
-    else onStep({ object: `table ${target.database}.${target.table}`, outcome: 'absent' });
+    const actual = await inspectTarget(clickhouse, target);
+    if (!actual) onStep({ object, outcome: 'absent' });
+    else if (actual.made) await dropTable(clickhouse, config, target, onStep);
+    else onStep({ object, outcome: 'left', reason: 'no pipeline made it: it is yours' });
   }
   for (const database of new Set(targets.map(target => target.database)))
     await dropIfEmpty(clickhouse, config, database, onStep);

@@ -95,6 +95,9 @@ export function buildCreateDatabaseSql(database: string, options: { cluster?: st
   return `CREATE DATABASE IF NOT EXISTS ${quoteIdentifier(database)}${onCluster(options)}`;
 }
 
+/** Comment of tables that a pipeline made: `teardown --data` drops no others. */
+export const madeByUs = 'made by wal-cdc';
+
 export function buildCreateTableSql(plan: TargetPlan, options: TargetOptions, name = plan.name): string {
   const { version, deleted, committedAt } = options.metaColumns;
   const columns = [
@@ -112,6 +115,7 @@ export function buildCreateTableSql(plan: TargetPlan, options: TargetOptions, na
     ...(plan.partitionBy ? [`PARTITION BY ${plan.partitionBy}`] : []),
     `ORDER BY (${plan.orderBy.map(quoteIdentifier).join(', ')})`,
     'SETTINGS fsync_after_insert = 1, fsync_part_directory = 1',
+    `COMMENT ${quoteString(madeByUs)}`,
   ].join('\n');
 }
 
@@ -122,6 +126,8 @@ export function onCluster(options: { cluster?: string | undefined }): string {
 /** A table as ClickHouse has it. */
 export interface ActualTarget {
   uuid: string;
+  /** Whether a pipeline made it. */
+  made: boolean;
   engine: string;
   sortingKey: string[];
   /** Full type by column name. */
@@ -134,8 +140,13 @@ export async function inspectTarget(
   name: TableName,
 ): Promise<ActualTarget | undefined> {
   const where = `database = ${quoteString(name.database)} AND`;
-  const [table] = await clickhouse.query<{ uuid: string; engine_full: string; total_rows: string | null }>(
-    `SELECT toString(uuid) AS uuid, engine_full, total_rows FROM system.tables
+  const [table] = await clickhouse.query<{
+    uuid: string;
+    engine_full: string;
+    total_rows: string | null;
+    comment: string;
+  }>(
+    `SELECT toString(uuid) AS uuid, engine_full, total_rows, comment FROM system.tables
       WHERE ${where} name = ${quoteString(name.table)}`,
   );
   if (!table) return undefined;
@@ -144,6 +155,7 @@ export async function inspectTarget(
   );
   return {
     uuid: table.uuid,
+    made: table.comment === madeByUs,
     engine: table.engine_full,
     sortingKey: columns.filter(column => column.is_in_sorting_key).map(column => column.name),
     columns: new Map(columns.map(column => [column.name, column.type])),
