@@ -36,6 +36,8 @@ export interface TableState {
   target: { database: string; table: string };
   keyRule: KeyRule;
   key: string[];
+  /** Columns as they were when every value of them was known to arrive. */
+  columns: { number: number; name: string; typeOid: number; typmod: number }[];
   /** Base of the copy, or for a keyless table the consistent point of its copy; LSN text. */
   base?: string;
   leaves?: LeafCopy[];

@@ -34,6 +34,8 @@ export interface Relation {
 }
 
 export interface TableColumn extends Column {
+  /** `pg_attribute.attnum`: stays when the column is renamed, and is never used again. */
+  number: number;
   /** False when PostgreSQL never stores the value out of line, so that an update always carries it. */
   toastable: boolean;
 }

@@ -12,11 +12,11 @@ export async function markForCopy(control: ControlTables, names: string[]): Prom
     });
   for (const { schema, name, state } of known) {
     if (!names.includes(qualifiedName({ schema, name }))) continue;
-    const { epoch, target, keyRule, key, truncated } = state;
+    const { epoch, target, columns, keyRule, key, truncated } = state;
     const live = state.phase !== 'copying' || state.live;
     await control.saveTable(
       { schema, name },
-      { epoch, target, phase: 'copying', keyRule, key, live, copiedRows: 0, truncated },
+      { epoch, target, columns, phase: 'copying', keyRule, key, live, copiedRows: 0, truncated },
     );
   }
 }

@@ -17,10 +17,17 @@ import {
   inspectTarget,
   planTarget,
 } from '../sinks/clickhouse/target.ts';
-import { describeTables, listTables, publishedTables, type SourceTable } from '../sources/wal/catalog.ts';
+import {
+  describeTables,
+  listTables,
+  type PublishedTable,
+  publishedTables,
+  type SourceTable,
+} from '../sources/wal/catalog.ts';
 import { addToPublication, type Publication } from '../sources/wal/publication.ts';
 import { addColumns } from './added-columns.ts';
 import { type connectClickHouse, targetOptions } from './clickhouse-address.ts';
+import { compareColumns, knownColumns, sameColumns } from './column-changes.ts';
 import type { CopyJob } from './copy-plan.ts';
 import type { SourceSession } from './source-setup.ts';
 import { createShadow } from './table-copier.ts';
@@ -55,45 +62,79 @@ export class TableRegister {
     return [...this.#options.sink.tables.values()];
   }
 
-  /** Tables that came up since: created and matching the patterns, or added to a publication that is not ours. */
-  async takeInNewTables(between: (task: () => Promise<void>) => Promise<void>): Promise<void> {
-    const { config, log, startCopy } = this.#options;
-    const { client, info, types } = this.#options.source;
-    const { publication, publicationGiven } = config.postgres;
-    const isNew = (table: { schema: string; name: string }) =>
-      matchesPattern(config.tables, config.exclude, table.schema, table.name) &&
-      !this.tables.some(known => known.name === qualifiedName(table)) &&
-      !this.#refused.has(qualifiedName(table));
-    let published = (await publishedTables(client, publication, info.serverVersion)).filter(isNew);
-    if (!publicationGiven && !this.#options.publication.allTables) {
-      const isPublished = (table: { schema: string; name: string }) =>
-        published.some(other => qualifiedName(other) === qualifiedName(table));
-      const created = (await listTables(client)).filter(t => t.hasColumns && isNew(t) && !isPublished(t));
-      if (created.length > 0) {
-        await addToPublication(client, publication, created).catch(error => {
-          for (const table of created) this.#refused.add(qualifiedName(table));
-          log.warn(
-            { tables: created.map(qualifiedName) },
-            `new tables are left out: ${asCdcError(error).message}`,
-          );
-        });
-        published = (await publishedTables(client, publication, info.serverVersion)).filter(isNew);
-      }
-    }
-    if (published.length === 0) return;
+  /**
+   * Goes along with the catalog: tables that were created and match the patterns, or were added to a publication that is
+   * not ours, are taken in; of the others, columns that were added are made, and changes that PostgreSQL does not put
+   * into the stream stop the table.
+   */
+  async followCatalog(between: (task: () => Promise<void>) => Promise<void>): Promise<void> {
+    const { log, startCopy, sink, publication } = this.#options;
+    const { client, types } = this.#options.source;
+    await this.#publishNewTables();
     const described = await describeTables(
       client,
       types,
-      published,
-      this.#options.publication.generatedStored,
+      await this.#published(),
+      publication.generatedStored,
     );
+    const isKnown = (source: SourceTable) => {
+      const table = sink.tables.get(source.id);
+      return table && (table.state.phase !== 'streaming' || sameColumns(table.state.columns, source.columns));
+    };
+    const changed = described.filter(source => !isKnown(source));
+    if (changed.length === 0) return;
     await between(async () => {
-      for (const table of described) {
-        if (this.#options.sink.tables.has(table.id)) continue;
-        log.info({ table: qualifiedName(table) }, 'a table was added');
-        const job = await this.register(table);
-        if (job) startCopy(job);
+      for (const source of changed) {
+        const table = sink.tables.get(source.id);
+        if (table) await this.#followOrStop(table, source);
+        else {
+          log.info({ table: qualifiedName(source) }, 'a table was added');
+          const job = await this.register(source);
+          if (job) startCopy(job);
+        }
       }
+    });
+  }
+
+  async #followOrStop(table: SinkTable, source: SourceTable): Promise<void> {
+    try {
+      await this.#followColumns(table, source);
+    } catch (error) {
+      const failure = asCdcError(error);
+      if (failure.action !== 'stop-table') throw failure;
+      await this.#options.sink.stopTable(table, failure, this.#options.checkpoint.position);
+    }
+  }
+
+  /** Tables of the publication that match the patterns. */
+  async #published(): Promise<PublishedTable[]> {
+    const { config, source } = this.#options;
+    const published = await publishedTables(
+      source.client,
+      config.postgres.publication,
+      source.info.serverVersion,
+    );
+    return published.filter(t => matchesPattern(config.tables, config.exclude, t.schema, t.name));
+  }
+
+  /** Adds tables that match the patterns to a publication of ours. */
+  async #publishNewTables(): Promise<void> {
+    const { config, log, source } = this.#options;
+    const { publication, publicationGiven } = config.postgres;
+    if (publicationGiven || this.#options.publication.allTables) return;
+    const published = new Set((await this.#published()).map(qualifiedName));
+    const created = (await listTables(source.client)).filter(
+      table =>
+        table.hasColumns &&
+        matchesPattern(config.tables, config.exclude, table.schema, table.name) &&
+        !published.has(qualifiedName(table)) &&
+        !this.#refused.has(qualifiedName(table)),
+    );
+    if (created.length === 0) return;
+    await addToPublication(source.client, publication, created).catch(error => {
+      const names = created.map(qualifiedName);
+      for (const name of names) this.#refused.add(name);
+      log.warn({ tables: names }, `new tables are left out: ${asCdcError(error).message}`);
     });
   }
 
@@ -117,12 +158,32 @@ export class TableRegister {
 
   async addColumns(table: SinkTable, relation: Relation): Promise<void> {
     const source = await this.#describe(relation);
-    if (!source) return; // dropped since: the encoder says which column is missing
-    const options = targetOptions(this.#options.config);
-    const { clickhouse, capabilities } = this.#options.clickhouse;
-    await addColumns(this.#options.source.client, clickhouse, table, source, options, capabilities);
-    const added = relation.columns.map(column => column.name).filter(name => table.types.has(name));
-    this.#options.log.info({ table: table.name, columns: added }, 'columns added');
+    if (source) await this.#followColumns(table, source); // else dropped since: the encoder says what is missing
+  }
+
+  /** Goes along with what happened to a table's columns, or throws SCHEMA_CHANGED when only a new copy is right. */
+  async #followColumns(table: SinkTable, source: SourceTable): Promise<void> {
+    const { added, rewritten } = compareColumns(table.state.columns, source.columns);
+    if (rewritten)
+      throw new CdcError(
+        'SCHEMA_CHANGED',
+        `table ${table.name}: ${rewritten}, and rows that did not change since are not in the stream`,
+        {
+          table: table.name,
+        },
+      );
+    if (added.length > 0) {
+      const { clickhouse, capabilities } = this.#options.clickhouse;
+      const options = targetOptions(this.#options.config);
+      await addColumns(this.#options.source.client, clickhouse, table, source, options, capabilities);
+      this.#options.log.info(
+        { table: table.name, columns: added.map(column => column.name) },
+        'columns added',
+      );
+    } else if (source.columns.length === table.state.columns.length) return;
+    else table.adopt(source, table.types);
+    table.state.columns = knownColumns(source.columns);
+    await this.#options.sink.saveTable(table);
   }
 
   /** The table as the publication and the catalog have it now. */
@@ -188,6 +249,7 @@ export class TableRegister {
     return {
       epoch: checkpoint.epoch,
       target,
+      columns: knownColumns(source.columns),
       phase: 'copying',
       keyRule,
       key,
@@ -206,6 +268,15 @@ export class TableRegister {
     await clickhouse.command(buildCreateDatabaseSql(plan.name.database, options));
     let actual = await inspectTarget(clickhouse, plan.name);
     let state = saved;
+    if (
+      state?.phase === 'copying' &&
+      state.base !== undefined &&
+      !sameColumns(state.columns, source.columns)
+    ) {
+      // Chunks that are copied have other columns: the copy starts over.
+      const { base: _base, leaves: _leaves, shadow: _shadow, ...rest } = state;
+      state = rest;
+    }
     let isMadeAnew = false;
     if (actual && state?.phase === 'copying' && !fits(() => checkTarget(source, plan, actual!, options))) {
       // A copy afresh: what it fills is made anew, the live table stays as it is until it is exchanged.
@@ -216,8 +287,14 @@ export class TableRegister {
         ...actual,
         columns: new Map(plan.columns.map(column => [column.name, column.type])),
       };
-    } else if (actual) checkTarget(source, plan, actual, options);
-    else {
+    } else if (actual) {
+      if (state?.phase === 'streaming') {
+        const { epoch } = this.#options.checkpoint;
+        await this.#followColumns(new SinkTable(source, plan, actual.columns, state, options, epoch), source);
+        actual = (await inspectTarget(clickhouse, plan.name))!;
+      }
+      checkTarget(source, plan, actual, options);
+    } else {
       await clickhouse.command(buildCreateTableSql(plan, options));
       actual = (await inspectTarget(clickhouse, plan.name))!;
       if (saved)
@@ -232,14 +309,15 @@ export class TableRegister {
     const fresh = state === undefined;
     if (state && state.epoch !== this.#options.checkpoint.epoch) {
       // Positions of the time before a failover: a copy starts over, and no later change is below a truncate.
-      const { target, phase, keyRule, key, live, copiedRows, stopped } = state;
+      const { target, columns, phase, keyRule, key, live, copiedRows, stopped } = state;
       const { epoch } = this.#options.checkpoint;
-      state = { epoch, target, phase, keyRule, key, live, copiedRows, stopped };
+      state = { epoch, target, columns, phase, keyRule, key, live, copiedRows, stopped };
     }
     state ??= this.#newState(source);
     if (state.phase === 'copying' && state.base === undefined) {
       state.key = source.key;
       state.keyRule = source.keyRule;
+      state.columns = knownColumns(source.columns);
     }
     const table = new SinkTable(source, plan, actual.columns, state, options, this.#options.checkpoint.epoch);
     table.estimatedRows = source.estimatedRows;

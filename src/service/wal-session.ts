@@ -356,7 +356,7 @@ export class WalSession {
         if (performance.now() - checkedAtMs > monitorIntervalMs) {
           checkedAtMs = performance.now();
           await this.#checkPublication();
-          await this.#register.takeInNewTables(task => pipeline.between(task));
+          await this.#register.followCatalog(task => pipeline.between(task));
           this.sourcePosition = await this.#currentLsn();
           this.slot = await inspectSlot(
             this.#source.client,

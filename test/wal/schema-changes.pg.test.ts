@@ -115,6 +115,56 @@ test('new tables are taken in while the service runs, with the rows they have (D
   await replication.expectEqual();
 });
 
+test('changes that the stream does not carry stop the table, with a name; resync brings it back (D05, D08)', async () => {
+  await using db = await freshDatabase();
+  for (const name of ['renamed', 'replaced', 'retyped', 'fine']) {
+    await db.client.query(
+      `CREATE TABLE ${name} (id int PRIMARY KEY, a text, n numeric(8, 2)); INSERT INTO ${name} SELECT g, g::text, g FROM generate_series(1, 50) g`,
+    );
+  }
+  await using replication = await startReplication(db);
+  await replication.expectEqual();
+  await db.client.query(`
+    ALTER TABLE renamed RENAME a TO b;
+    ALTER TABLE replaced DROP a, ADD a text;
+    ALTER TABLE retyped ALTER n TYPE numeric(8, 1);
+    ALTER TABLE fine ALTER a TYPE varchar(100), ALTER n TYPE numeric(12, 2), ADD COLUMN m int;`);
+  const stopped = () => replication.service.status().tables.filter(table => table.state === 'stopped');
+  await waitFor(() => stopped().length === 3, { what: 'three tables to stop' });
+  assert.deepEqual(
+    stopped().map(table => [table.name, table.reason!.code]),
+    [
+      ['public.renamed', 'SCHEMA_CHANGED'],
+      ['public.replaced', 'SCHEMA_CHANGED'],
+      ['public.retyped', 'SCHEMA_CHANGED'],
+    ],
+  );
+  await replication.expectEqual();
+  await resync(replication, 'public.renamed', 'public.replaced', 'public.retyped');
+  await db.client.query('INSERT INTO renamed VALUES (100, $$x$$); UPDATE fine SET m = 1');
+  await replication.expectEqual();
+  assert.deepEqual(stopped(), []);
+});
+
+test('what happened to columns while the service was away is noticed at its start', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(`CREATE TABLE added (id int PRIMARY KEY); INSERT INTO added VALUES (1);
+    CREATE TABLE renamed (id int PRIMARY KEY, a text); INSERT INTO renamed VALUES (1, 'x')`);
+  {
+    await using replication = await startReplication(db);
+    await replication.expectEqual();
+  }
+  await db.client.query(`ALTER TABLE added ADD COLUMN v int DEFAULT 5; INSERT INTO added VALUES (2, 6);
+    ALTER TABLE renamed RENAME a TO b; UPDATE renamed SET b = 'y'`);
+  await using replication = await startReplication(db);
+  await replication.expectEqual();
+  const states = replication.service.status().tables.map(table => [table.name, table.state]);
+  assert.deepEqual(states, [
+    ['public.added', 'streaming'],
+    ['public.renamed', 'stopped'],
+  ]);
+});
+
 async function resync(
   replication: Awaited<ReturnType<typeof startReplication>>,
   ...names: string[]

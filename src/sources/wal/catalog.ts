@@ -154,6 +154,7 @@ export async function describeTables(
       partitioned: table.relkind === 'p',
       replicaIdentity: table.relreplident,
       columns: own.map(column => ({
+        number: column.attnum,
         name: column.name,
         type: types.known(column.typid)!,
         typmod: column.typmod,

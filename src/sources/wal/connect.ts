@@ -139,6 +139,8 @@ export function queryError(error: unknown, doing: string): CdcError {
 function queryErrorCode(sqlState: string): ErrorCode {
   if (sqlState === '42501') return 'SOURCE_PRIVILEGE';
   if (sqlState === '55006') return 'SLOT_IN_USE';
+  // A table or column that is not there any more.
+  if (sqlState === '42P01' || sqlState === '42703') return 'SCHEMA_CHANGED';
   // Not a SQLSTATE (a socket error, or none), connection exceptions, shutdowns, lack of resources, deadlocks.
   if (!/^[0-9A-Z]{5}$/.test(sqlState) || /^(08|53|57P|40)/.test(sqlState)) return 'SOURCE_UNREACHABLE';
   return 'UNEXPECTED';
