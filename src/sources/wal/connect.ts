@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { Socket } from 'node:net';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import pg from 'pg';
 import { CdcError, type ErrorCode } from '../../core/errors.ts';
+import { RawSocket } from './raw-socket.ts';
 
 /** How to reach PostgreSQL; `url` in libpq's form, with libpq's meaning of `sslmode`. */
 export interface PostgresAddress {
@@ -50,7 +52,9 @@ export async function connect(
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-  } as pg.ClientConfig);
+    // TLS reads from the socket in its own way.
+    stream: ({ ssl }: { ssl?: unknown }) => (ssl ? new Socket() : new RawSocket()),
+  } as object);
   // Without a listener a connection that breaks while idle would end the process; the next query reports it.
   client.on('error', () => {});
   try {

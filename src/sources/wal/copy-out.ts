@@ -62,9 +62,9 @@ class CopyReader {
       copyData: start => this.#row(start),
       message: (type, body) => this.#message(type, body),
     });
-    this.#session = new RawSession(client, chunk => {
-      this.#framer.push(chunk, chunk.length);
-      if (this.#blockFull) this.#session.socket.pause();
+    this.#session = new RawSession(client, (bytes, length) => {
+      this.#framer.push(bytes, length);
+      if (this.#blockFull) this.#session.pause();
       this.#wake?.();
     });
     this.#session.socket.once('close', this.#onClose);
@@ -84,7 +84,7 @@ class CopyReader {
 
   /** The next block, or `undefined` at the end of the copy. */
   async next(): Promise<CopyBlock | undefined> {
-    this.#session.socket.resume();
+    this.#session.resume();
     while (!this.#blockFull && !this.#ready && !this.#failure) {
       await new Promise<void>(resolve => {
         this.#wake = resolve;

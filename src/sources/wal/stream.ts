@@ -45,6 +45,7 @@ const idlePositionBytes = 16n << 20n;
 /** Streams a replication slot with pgoutput, protocol version 1: frames and groups, never converts. */
 export class WalStream implements Source {
   delayMs: number;
+  backlogDelayMs: number;
   readonly #options: WalStreamOptions;
   readonly #session: RawSession;
   readonly #framer: CopyFramer;
@@ -72,8 +73,9 @@ export class WalStream implements Source {
   #lastLo = 0;
   #place = 0;
 
-  /** End of the last transaction that was received whole, or the position of a later keepalive. */
-  #received: Lsn;
+  /** Of `#received`: no bigint is made for a transaction. */
+  #receivedHi = 0;
+  #receivedLo = 0;
   #delivered: Lsn;
   #deliveredAtMs = performance.now();
   #acked: Lsn;
@@ -82,15 +84,22 @@ export class WalStream implements Source {
 
   #reader: { resolve(batch: Batch): void; reject(error: Error): void } | undefined;
   #woken = false;
+  /** The batch is due, but stands in the middle of a transaction: the commit ends it. */
+  #overdue = false;
+  /** The server had nothing more to send: the rows that are here need not wait for more. */
+  #drained = false;
   #replyRequested = false;
+  /** The next keepalive is one that we asked for. */
+  #asked = false;
   #timer: NodeJS.Timeout | undefined;
   readonly #statusTimer: NodeJS.Timeout;
   #paused = false;
 
   constructor(options: WalStreamOptions) {
     this.#options = options;
-    this.delayMs = options.delayMs;
-    this.#received = this.#delivered = this.#acked = options.position;
+    this.delayMs = this.backlogDelayMs = options.delayMs;
+    this.#delivered = this.#acked = options.position;
+    this.#setReceived(options.position);
     this.#pool = new BufferPool(options.maxBatchBytes * 2);
     this.#builder = new BatchBuilder(this.#pool.take());
     this.#framer = new CopyFramer({
@@ -98,7 +107,7 @@ export class WalStream implements Source {
       copyData: start => this.#copyData(start),
       message: (type, body) => this.#message(type, body),
     });
-    this.#session = new RawSession(options.client, chunk => this.#push(chunk));
+    this.#session = new RawSession(options.client, (bytes, length) => this.#push(bytes, length), true);
     this.#session.socket.once('close', () =>
       this.#fail(new CdcError('SOURCE_UNREACHABLE', 'PostgreSQL closed the replication connection')),
     );
@@ -120,7 +129,19 @@ export class WalStream implements Source {
 
   /** How far the server is, as it last said. */
   get serverEnd(): Lsn {
+    const received = this.#received;
+    if (received > this.#serverEnd) return received;
     return this.#serverEnd;
+  }
+
+  /** End of the last transaction that was received whole, or the position of a later keepalive. */
+  get #received(): Lsn {
+    return (BigInt(this.#receivedHi) << 32n) | BigInt(this.#receivedLo);
+  }
+
+  #setReceived(position: Lsn): void {
+    this.#receivedHi = Number(position >> 32n);
+    this.#receivedLo = Number(position & 0xffffffffn);
   }
 
   get oldestPendingMs(): number | undefined {
@@ -179,9 +200,9 @@ export class WalStream implements Source {
     socket.destroy();
   }
 
-  #push(chunk: Buffer): void {
+  #push(bytes: Buffer, length: number): void {
     try {
-      this.#framer.push(chunk, chunk.length);
+      this.#framer.push(bytes, length);
     } catch (error) {
       this.#fail(error as Error);
       return;
@@ -189,7 +210,7 @@ export class WalStream implements Source {
     this.#offer();
     if (this.#full && !this.#paused) {
       this.#paused = true;
-      this.#session.socket.pause();
+      this.#session.pause();
     }
   }
 
@@ -200,7 +221,7 @@ export class WalStream implements Source {
   #resume(): void {
     if (!this.#paused || this.#full) return;
     this.#paused = false;
-    this.#session.socket.resume();
+    this.#session.resume();
   }
 
   /** Hands the batch to a waiting reader when it is due and stands at a boundary; else sets the clock for it. */
@@ -213,6 +234,7 @@ export class WalStream implements Source {
     const due = this.#dueInMs();
     if (due <= 0) {
       if (!this.#inTransaction || this.#mayCut()) this.#seal();
+      else this.#overdue = true;
     } else if (Number.isFinite(due) && !this.#timer) {
       this.#timer = setTimeout(() => {
         this.#timer = undefined;
@@ -231,11 +253,13 @@ export class WalStream implements Source {
     const builder = this.#builder;
     if (!builder.empty) {
       if (builder.bytes >= this.#options.maxBatchBytes || builder.truncates.length > 0) return 0;
-      return Math.ceil(builder.startedAtMs + this.delayMs - performance.now());
+      const delayMs = this.#drained ? this.delayMs : this.backlogDelayMs;
+      return Math.ceil(builder.startedAtMs + delayMs - performance.now());
     }
-    if (this.#received === this.#delivered) return Number.POSITIVE_INFINITY;
-    if (this.#expected !== undefined && this.#received >= this.#expected) return 0;
-    if (this.#received - this.#delivered >= idlePositionBytes) return 0;
+    const received = this.#received;
+    if (this.#expected !== undefined && received >= this.#expected) return 0;
+    if (received === this.#delivered) return Number.POSITIVE_INFINITY;
+    if (received - this.#delivered >= idlePositionBytes) return 0;
     // A server that shuts down asks again and again until everything it sent is acknowledged.
     const intervalMs = this.#replyRequested ? 500 : idlePositionIntervalMs;
     return Math.ceil(this.#deliveredAtMs + intervalMs - performance.now());
@@ -252,6 +276,7 @@ export class WalStream implements Source {
     this.#builder = new BatchBuilder(this.#pool.take());
     this.#framer.switchWriter(this.#builder.data);
     this.#transaction = -1;
+    this.#overdue = this.#drained = false;
     this.#finished.push(full.build(this.#received));
     this.#finishedBytes += full.bytes;
   }
@@ -316,7 +341,10 @@ export class WalStream implements Source {
   #sendStatus(replyRequested = false): void {
     if (!this.#streaming || this.#closed || this.#failure) return;
     const message = encodeStandbyStatus(this.#acked, Date.now());
-    if (replyRequested) message[message.length - 1] = 1;
+    if (replyRequested) {
+      message[message.length - 1] = 1;
+      this.#asked = true;
+    }
     this.#session.socket.write(message);
   }
 
@@ -333,14 +361,28 @@ export class WalStream implements Source {
     const end = buf.readBigUInt64BE(start + 1);
     if (end > this.#serverEnd) this.#serverEnd = end;
     // Everything before it was sent; with nothing pending it is as good as the end of a transaction.
-    if (!this.#inTransaction && this.#builder.empty && end > this.#received) this.#received = end;
+    const asked = this.#asked;
+    this.#asked = false;
+    if (!this.#inTransaction) {
+      if (this.#builder.empty) {
+        if (end > this.#received) this.#setReceived(end);
+      } else if (!asked) this.#setDrained();
+    }
     if (buf[start + 17] === 1) {
       this.#replyRequested = true;
       this.#sendStatus();
     }
-    if (this.#expected !== undefined && this.#received < this.#expected) {
+    if (asked && this.#expected !== undefined && this.#received < this.#expected) {
       setTimeout(() => this.#expected !== undefined && this.#sendStatus(true), 50).unref();
     }
+  }
+
+  #setDrained(): void {
+    if (this.#drained) return;
+    this.#drained = true;
+    // Set for longer.
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   /** One pgoutput message; true when its bytes are part of the batch now. */
@@ -413,9 +455,9 @@ export class WalStream implements Source {
 
   #commit(buf: Buffer, at: number): void {
     this.#inTransaction = false;
-    this.#received = buf.readBigUInt64BE(at + 10);
-    if (this.#received > this.#serverEnd) this.#serverEnd = this.#received;
-    if (this.#reader && this.#dueInMs() <= 0) this.#seal();
+    this.#receivedHi = readUInt32(buf, at + 10);
+    this.#receivedLo = readUInt32(buf, at + 14);
+    if (this.#overdue && this.#reader) this.#seal();
   }
 
   #relation(message: RelationMessage): void {
