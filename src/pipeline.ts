@@ -1,9 +1,10 @@
-import type { Batch } from './core/batch.ts';
+import type { Batch, Transactions } from './core/batch.ts';
 import { crashPoint } from './core/crash-point.ts';
 import { CdcError } from './core/errors.ts';
 import type { Lsn } from './core/lsn.ts';
 import type { Sink } from './core/sink.ts';
 import type { Source } from './core/source.ts';
+import type { Freshness } from './observe/freshness.ts';
 import type { Metrics } from './observe/metrics.ts';
 
 export interface PipelineOptions {
@@ -116,20 +117,19 @@ export class Pipeline {
     crashPoint('after-insert');
     const insertMs = performance.now() - startedAt;
     const now = Date.now();
-    for (let i = 0; i < transactions.count; i++) {
-      metrics.freshness.record(now - (transactions.committedAtUs[i]! / 1000 + postgresEpochMs), 1, now);
-    }
+    recordFreshness(metrics.freshness, transactions, now);
     metrics.freshness.setOldestPending(source.oldestPendingMs);
     metrics.batchWritten({ bytes, insertSeconds: insertMs / 1000 });
-    // Small inserts take half of the time at most: they cost much the same, however few rows they have. Behind by
-    // seconds, larger batches cost nobody anything and catch up sooner.
+    // Small inserts take half of the time at most: they cost much the same, however few rows they have.
+    source.delayMs = Math.max(maxDelayMs, Math.min(insertMs, 50));
+    // Behind by seconds, larger batches cost nobody anything and catch up sooner.
     const behindMs =
       transactions.count > 0
         ? now - (transactions.committedAtUs[transactions.count - 1]! / 1000 + postgresEpochMs)
         : 0;
-    source.delayMs = Math.min(
-      longestDelayMs,
-      Math.max(maxDelayMs, Math.min(insertMs, 50), (behindMs - insertMs - 100) / 2),
+    source.backlogDelayMs = Math.max(
+      source.delayMs,
+      Math.min(longestDelayMs, (behindMs - insertMs - 100) / 2),
     );
   }
 
@@ -159,6 +159,19 @@ export class Pipeline {
     this.#saved = position;
     this.#savedAtMs = performance.now();
     this.#options.source.ack(position);
+  }
+}
+
+/** Transactions that committed within a millisecond are recorded as one. */
+function recordFreshness(freshness: Freshness, transactions: Transactions, nowMs: number): void {
+  const { committedAtUs, count } = transactions;
+  let first = 0;
+  while (first < count) {
+    const firstUs = committedAtUs[first]!;
+    let end = first + 1;
+    while (end < count && Math.abs(committedAtUs[end]! - firstUs) < 1000) end++;
+    freshness.record(nowMs - (firstUs / 1000 + postgresEpochMs), end - first, nowMs);
+    first = end;
   }
 }
 

@@ -27,17 +27,17 @@ export class ByteWriter {
   }
 
   /** Appends `src[start..end)`. */
-  writeBytes(src: Uint8Array, start: number, end: number): void {
+  writeBytes(src: Buffer, start: number, end: number): void {
     const length = end - start;
     this.reserve(length);
     const { buf } = this;
     let { pos } = this;
     if (length <= 32) {
-      // A call into native code costs more than a short loop.
+      // A call into native code costs more than a short loop, and a view for `set` more than the copy.
       for (let i = start; i < end; i++) buf[pos++] = src[i]!;
       this.pos = pos;
     } else {
-      buf.set(length === src.length ? src : src.subarray(start, end), pos);
+      src.copy(buf, pos, start, end);
       this.pos = pos + length;
     }
   }
@@ -54,7 +54,7 @@ export class ByteWriter {
   }
 
   /** A ClickHouse String: length and bytes. */
-  writeString(src: Uint8Array, start: number, end: number): void {
+  writeString(src: Buffer, start: number, end: number): void {
     this.writeVarUInt(end - start);
     this.writeBytes(src, start, end);
   }

@@ -19,6 +19,8 @@ export interface Source {
   ack(position: Lsn): void;
   /** How long rows may wait for company, as the pipeline sees fit. */
   delayMs: number;
+  /** The same while the source has more to send already. */
+  backlogDelayMs: number;
   /** Commit time (ms since 1970) of the oldest change that was received but not yet read. */
   readonly oldestPendingMs: number | undefined;
   close(): Promise<void>;
