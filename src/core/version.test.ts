@@ -42,7 +42,7 @@ test('versions order by epoch, commit, change and place', () => {
 
 test('a copied row is below every change that commits at its base or later', () => {
   const out = new ByteWriter();
-  writeCopyVersion(out, 1, 0x16b3748n, 2 ** 40);
+  writeCopyVersion(out, 1, 0, 0x16b3748, 2 ** 40);
   const copied = readVersion(out);
   assert.equal(copied, composeVersion(1, 0x16b3748n, 2n ** 40n));
   assert.ok(writeVersion(1, 0x16b3748n, 0x16b3740n, 0) > copied);

@@ -49,16 +49,15 @@ export function writeChangeVersion(
   writeParts(out, epoch, commitHi, commitLo, Math.floor(ordinal45 / 2 ** 21), low);
 }
 
-/** Appends the version of a copied row: base position of the copy and an ordinal below 2^53. */
-export function writeCopyVersion(out: ByteWriter, epoch: number, base: Lsn, ordinal: number): void {
-  writeParts(
-    out,
-    epoch,
-    Number(base >> 32n),
-    Number(base & 0xffffffffn),
-    Math.floor(ordinal / 2 ** 32),
-    ordinal >>> 0,
-  );
+/** Appends the version of a copied row: base position of the copy, in halves, and an ordinal below 2^53. */
+export function writeCopyVersion(
+  out: ByteWriter,
+  epoch: number,
+  baseHi: number,
+  baseLo: number,
+  ordinal: number,
+): void {
+  writeParts(out, epoch, baseHi, baseLo, Math.floor(ordinal / 2 ** 32), ordinal >>> 0);
 }
 
 function writeParts(

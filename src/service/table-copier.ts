@@ -284,22 +284,26 @@ export class TableCopier {
     ordinal: () => number,
   ): Promise<void> {
     const encoder = this.#copyEncoder(source, table);
+    const baseHi = Number(base >> 32n);
+    const baseLo = Number(base & 0xffffffffn);
     const body = new ByteWriter(blockBytes + (blockBytes >> 1));
     try {
       for await (const block of copyOut(client, sql, { blockBytes, signal: this.#signal(table) })) {
         body.pos = 0;
         const nowUs = Date.now() * 1000;
-        for (let i = 0; i < block.count; i++) {
-          encoder.encodeCopied(block.data, block.offsets[i]!, textColumns, base, ordinal(), nowUs, body);
+        const { data, offsets, count } = block;
+        for (let i = 0; i < count; i++) {
+          encoder.encodeCopied(data, offsets[i]!, textColumns, baseHi, baseLo, ordinal(), nowUs, body);
         }
+        block.release();
         crashPoint('copy-chunk');
         await this.#options.sink.insert(
           table.shadow ?? table.plan.name,
           encoder.insertColumns,
           body.written(),
         );
-        table.state.copiedRows += block.count;
-        this.#options.metrics.rowsWritten(table.name, 'copy', block.count, Date.now());
+        table.state.copiedRows += count;
+        this.#options.metrics.rowsWritten(table.name, 'copy', count, Date.now());
       }
     } catch (error) {
       throw queryError(error, `copying ${table.name}`);

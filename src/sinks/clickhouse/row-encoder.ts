@@ -1,12 +1,12 @@
 import { Op, RowGroup, type Transactions } from '../../core/batch.ts';
 import type { ByteWriter } from '../../core/byte-writer.ts';
 import { CdcError } from '../../core/errors.ts';
-import type { Lsn } from '../../core/lsn.ts';
 import { qualifiedName, type Relation } from '../../core/relation.ts';
 import { writeChangeVersion, writeCopyVersion } from '../../core/version.ts';
 import { quoteIdentifier } from './names.ts';
 import type { Codec, Encode } from './types/codec.ts';
 import { InvalidValue } from './types/codec.ts';
+import { writeInteger } from './types/int64.ts';
 
 /** Kinds of values in a pgoutput tuple (docs: "Logical Replication Message Formats", TupleData). */
 const kindNull = 0x6e; // 'n'
@@ -135,12 +135,13 @@ export class RowEncoder {
     this.#finish(group, at, 0, 1, transactions, out);
   }
 
-  /** Appends a row of a binary COPY that starts at `pos` with its field count. */
+  /** Appends a row of a binary COPY that starts at `pos` with its field count. `baseHi`, `baseLo`: base of the copy, an LSN. */
   encodeCopied(
     data: Buffer,
     pos: number,
     textColumns: Uint8Array,
-    base: Lsn,
+    baseHi: number,
+    baseLo: number,
     ordinal: number,
     copiedAtUs: number,
     out: ByteWriter,
@@ -163,9 +164,9 @@ export class RowEncoder {
       throw this.#invalid(error);
     }
     this.#writeFlags(out);
-    writeCopyVersion(out, this.#epoch, base, ordinal);
+    writeCopyVersion(out, this.#epoch, baseHi, baseLo, ordinal);
     out.writeByte(0);
-    writeInt64(out, copiedAtUs);
+    writeInteger(out, copiedAtUs, 8);
   }
 
   /** Whether an update's old and new tuple have different keys; bytes are compared. */
@@ -345,11 +346,12 @@ export class RowEncoder {
       (index[at + RowGroup.opAndPlace]! >>> 8) + placeOffset,
     );
     out.writeByte(deleted);
-    writeInt64(out, transactions.committedAtUs[transaction]! + epochOffsetUs);
+    writeInteger(out, transactions.committedAtUs[transaction]! + epochOffsetUs, 8);
   }
 
   #writeFlags(out: ByteWriter): void {
-    for (const c of this.#flags) out.writeByte(this.#nullSeen[c]!);
+    const flags = this.#flags;
+    for (let i = 0; i < flags.length; i++) out.writeByte(this.#nullSeen[flags[i]!]!);
   }
 
   #invalid(error: unknown): unknown {
@@ -419,12 +421,4 @@ export function lacksValues(data: Buffer, offset: number): boolean {
 
 function readInt32(buf: Buffer, pos: number): number {
   return (buf[pos]! << 24) | (buf[pos + 1]! << 16) | (buf[pos + 2]! << 8) | buf[pos + 3]!;
-}
-
-function writeInt64(out: ByteWriter, value: number): void {
-  out.reserve(8);
-  const hi = Math.floor(value / 2 ** 32);
-  out.buf.writeUInt32LE(value - hi * 2 ** 32, out.pos);
-  out.buf.writeInt32LE(hi, out.pos + 4);
-  out.pos += 8;
 }

@@ -11,6 +11,8 @@ export interface CopyBlock {
   offsets: Uint32Array;
   count: number;
   bytes: number;
+  /** Gives the memory back for a later block: the rows are gone then. What is not released is left to the garbage collector. */
+  release(): void;
 }
 
 /**
@@ -46,7 +48,8 @@ class CopyReader {
   readonly #blockBytes: number;
   readonly #framer: CopyFramer;
   #writer: ByteWriter;
-  #offsets = new Uint32Array(1024);
+  #offsets: Uint32Array = new Uint32Array(1024);
+  #released: { writer: ByteWriter; offsets: Uint32Array } | undefined;
   #count = 0;
   #headerSeen = false;
   #serverError: BackendError | undefined;
@@ -56,7 +59,7 @@ class CopyReader {
 
   constructor(client: pg.Client, blockBytes: number) {
     this.#blockBytes = blockBytes;
-    this.#writer = new ByteWriter(blockBytes + (blockBytes >> 2));
+    this.#writer = this.#newWriter();
     this.#framer = new CopyFramer({
       writer: () => this.#writer,
       copyData: start => this.#row(start),
@@ -84,7 +87,6 @@ class CopyReader {
 
   /** The next block, or `undefined` at the end of the copy. */
   async next(): Promise<CopyBlock | undefined> {
-    this.#session.resume();
     while (!this.#blockFull && !this.#ready && !this.#failure) {
       await new Promise<void>(resolve => {
         this.#wake = resolve;
@@ -94,14 +96,29 @@ class CopyReader {
     if (this.#failure) throw this.#failure;
     if (this.#ready && this.#serverError) throw this.#serverError;
     if (this.#count === 0) return undefined;
-    // The consumer keeps this block while the next one fills.
-    const full = this.#writer;
-    this.#writer = new ByteWriter(this.#blockBytes + (this.#blockBytes >> 2));
-    this.#framer.switchWriter(this.#writer);
-    const block = { data: full.buf, offsets: this.#offsets, count: this.#count, bytes: full.pos };
-    this.#offsets = new Uint32Array(this.#offsets.length);
+    return this.#handOver();
+  }
+
+  /** The consumer keeps the block while the next one fills. */
+  #handOver(): CopyBlock {
+    const [writer, offsets, count] = [this.#writer, this.#offsets, this.#count];
+    const free = this.#released;
+    this.#released = undefined;
+    this.#writer = free?.writer ?? this.#newWriter();
+    this.#offsets = free?.offsets ?? new Uint32Array(offsets.length);
     this.#count = 0;
-    return block;
+    this.#framer.switchWriter(this.#writer);
+    const bytes = writer.pos;
+    this.#session.resume();
+    const release = () => {
+      writer.pos = 0;
+      this.#released = { writer, offsets };
+    };
+    return { data: writer.buf, offsets, count, bytes, release };
+  }
+
+  #newWriter(): ByteWriter {
+    return new ByteWriter(this.#blockBytes + (this.#blockBytes >> 2));
   }
 
   get #blockFull(): boolean {
