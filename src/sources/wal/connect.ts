@@ -63,8 +63,22 @@ export async function connect(
     await client.end().catch(() => {});
     throw connectError(error, url, ssl !== undefined);
   }
+  nameOutages(client);
   return client;
 }
+
+/** A connection that breaks during a query, or a server that shuts down: a `CdcError` that passes, whoever asked. */
+function nameOutages(client: pg.Client): void {
+  const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>;
+  const queryOrOutage = (...args: unknown[]) =>
+    query(...args).catch(error => {
+      const { code = '' } = error as { code?: string };
+      throw !isSqlState(code) || /^(08|57P)/.test(code) ? queryError(error, 'asking PostgreSQL') : error;
+    });
+  client.query = queryOrOutage as typeof client.query;
+}
+
+const isSqlState = (code: string) => /^[0-9A-Z]{5}$/.test(code);
 
 const tlsParameters = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey'];
 
@@ -146,7 +160,7 @@ function queryErrorCode(sqlState: string): ErrorCode {
   // A table or column that is not there any more.
   if (sqlState === '42P01' || sqlState === '42703') return 'SCHEMA_CHANGED';
   // Not a SQLSTATE (a socket error, or none), connection exceptions, shutdowns, lack of resources, deadlocks.
-  if (!/^[0-9A-Z]{5}$/.test(sqlState) || /^(08|53|57P|40)/.test(sqlState)) return 'SOURCE_UNREACHABLE';
+  if (!isSqlState(sqlState) || /^(08|53|57P|40)/.test(sqlState)) return 'SOURCE_UNREACHABLE';
   return 'UNEXPECTED';
 }
 
