@@ -92,6 +92,8 @@ export class WalStream implements Source {
   /** The next keepalive is one that we asked for. */
   #asked = false;
   #timer: NodeJS.Timeout | undefined;
+  /** The timer is set for when the rows that are here are due. */
+  #timerIsForRows = false;
   readonly #statusTimer: NodeJS.Timeout;
   #paused = false;
 
@@ -231,16 +233,26 @@ export class WalStream implements Source {
       this.#deliver();
       return;
     }
+    // Most bytes change nothing: the clock is set for the first row.
+    if (this.#timerIsForRows && !this.#dueAtOnce) return;
     const due = this.#dueInMs();
     if (due <= 0) {
       if (!this.#inTransaction || this.#mayCut()) this.#seal();
       else this.#overdue = true;
-    } else if (Number.isFinite(due) && !this.#timer) {
+    } else if (Number.isFinite(due)) {
+      this.#stopTimer();
+      this.#timerIsForRows = !this.#builder.empty;
       this.#timer = setTimeout(() => {
-        this.#timer = undefined;
+        this.#stopTimer();
         this.#offer();
       }, due);
     }
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#timerIsForRows = false;
   }
 
   /** A transaction larger than a batch is cut; so is one that a caller must not wait for. */
@@ -248,11 +260,15 @@ export class WalStream implements Source {
     return this.#builder.bytes >= this.#options.maxBatchBytes || (this.#woken && this.#builder.empty);
   }
 
+  get #dueAtOnce(): boolean {
+    const { bytes, truncates } = this.#builder;
+    return this.#woken || bytes >= this.#options.maxBatchBytes || truncates.length > 0;
+  }
+
   #dueInMs(): number {
-    if (this.#woken) return 0;
+    if (this.#dueAtOnce) return 0;
     const builder = this.#builder;
     if (!builder.empty) {
-      if (builder.bytes >= this.#options.maxBatchBytes || builder.truncates.length > 0) return 0;
       const delayMs = this.#drained ? this.delayMs : this.backlogDelayMs;
       return Math.ceil(builder.startedAtMs + delayMs - performance.now());
     }
@@ -287,8 +303,7 @@ export class WalStream implements Source {
     this.#finishedBytes -= batch.data.pos;
     this.#reader = undefined;
     this.#woken = false;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#stopTimer();
     if (this.#expected !== undefined && batch.position >= this.#expected) this.#expected = undefined;
     this.#delivered = batch.position;
     this.#deliveredAtMs = performance.now();
@@ -380,9 +395,8 @@ export class WalStream implements Source {
   #setDrained(): void {
     if (this.#drained) return;
     this.#drained = true;
-    // Set for longer.
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    // It is set for longer.
+    this.#stopTimer();
   }
 
   /** One pgoutput message; true when its bytes are part of the batch now. */
