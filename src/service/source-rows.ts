@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { type Lsn, parseLsn } from '../core/lsn.ts';
 import type { Relation } from '../core/relation.ts';
 import type { RawKeyColumn } from '../sinks/clickhouse/unchanged-values.ts';
 import { connect, type PostgresAddress, queryError, quoteIdent, quoteTable } from '../sources/wal/connect.ts';
@@ -35,6 +36,20 @@ export class SourceRows {
       if (/^42(P01|703)$/.test((error as { code?: string }).code ?? '')) return undefined;
       await this.close();
       throw queryError(error, `reading a row of ${relation.schema}.${relation.name}`);
+    }
+  }
+
+  /** Where the source is now. */
+  async position(): Promise<Lsn> {
+    try {
+      this.#client ??= connect(this.#address);
+      const { rows } = await (await this.#client).query<{ lsn: string }>(
+        'SELECT pg_current_wal_insert_lsn()::text AS lsn',
+      );
+      return parseLsn(rows[0]!.lsn);
+    } catch (error) {
+      await this.close();
+      throw queryError(error, 'asking for the position of the source');
     }
   }
 

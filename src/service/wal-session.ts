@@ -93,6 +93,7 @@ export class WalSession {
       log: options.log,
       patienceMs: sinkPatienceMs,
       fetchSourceRow: (relation, key, columns) => this.#rows.fetch(relation, key, columns),
+      sourcePosition: () => this.#rows.position(),
       adopt: relation => this.#register.adopt(relation),
       addColumns: (table, relation) => this.#register.addColumns(table, relation),
       abandonCopy: async table => {

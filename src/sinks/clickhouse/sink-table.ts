@@ -23,6 +23,11 @@ export class SinkTable {
   /** Changes written since the start, and changes left out since the table stopped. */
   rows = 0;
   skipped = 0;
+  /**
+   * For transactions from here on, what ClickHouse has under a key is what the stream said: rows that come from a copy, a
+   * replay or a look-up at the source may be of later, up to where the source was then. Undefined while that is not known.
+   */
+  settledAt: Lsn | undefined;
   copiedPages = 0;
   totalPages = 0;
   copyStartedAtMs = 0;

@@ -3,7 +3,7 @@ import { type Batch, Op, RowGroup, type Transactions, type Truncate } from '../.
 import { ByteWriter } from '../../core/byte-writer.ts';
 import { crashPoint } from '../../core/crash-point.ts';
 import { asCdcError, CdcError } from '../../core/errors.ts';
-import { formatLsn, parseLsn } from '../../core/lsn.ts';
+import { formatLsn, type Lsn, parseLsn } from '../../core/lsn.ts';
 import type { Relation } from '../../core/relation.ts';
 import type { Sink } from '../../core/sink.ts';
 import { changeOrdinal, composeVersion } from '../../core/version.ts';
@@ -27,6 +27,8 @@ export interface ClickHouseSinkOptions {
   /** How long an outage is ridden out before `write` gives up. */
   patienceMs: number;
   fetchSourceRow: FetchSourceRow;
+  /** Where the source is now. */
+  sourcePosition(): Promise<Lsn>;
   /** A relation that no table is registered for: registers it if it is to be replicated. */
   adopt(relation: Relation): Promise<SinkTable | undefined>;
   /** Makes columns of `relation` that ClickHouse does not have yet, or throws SCHEMA_CHANGED. */
@@ -150,7 +152,6 @@ export class ClickHouseSink implements Sink {
         encoder,
         clickhouse,
         table: table.shadow ?? table.plan.name,
-        isComplete: table.state.phase === 'streaming',
         epoch,
         versionColumn: metaColumns.version,
         fetchSourceRow,
@@ -158,8 +159,11 @@ export class ClickHouseSink implements Sink {
       if (lacking > finder.keysPerLookup) ({ end } = countLacking(data, group, from, finder.keysPerLookup));
       end = Math.min(end, until);
       crashPoint('toast-lookup');
-      const known = await finder.prepare(data, group, transactions, from, end);
+      const known = await finder.prepare(data, group, transactions, from, end, table.settledAt);
       if (!known) continue;
+      if (table.state.phase !== 'streaming') table.settledAt = undefined;
+      else if (known.hasAskedSource || table.settledAt === undefined)
+        table.settledAt = await this.#options.sourcePosition();
       const { log } = this.#options;
       const lookUp = finder;
       await this.#encodeAndInsert(table, encoder, group, from, end, targets, (i, out) => {

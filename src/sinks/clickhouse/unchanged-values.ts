@@ -1,6 +1,7 @@
 import { Op, RowGroup, type Transactions } from '../../core/batch.ts';
 import { ByteWriter } from '../../core/byte-writer.ts';
 import { CdcError } from '../../core/errors.ts';
+import type { Lsn } from '../../core/lsn.ts';
 import type { Relation } from '../../core/relation.ts';
 import { changeOrdinal, composeVersion } from '../../core/version.ts';
 import type { ClickHouse } from './client.ts';
@@ -55,29 +56,35 @@ export interface FinderOptions {
   encoder: RowEncoder;
   clickhouse: ClickHouse;
   table: TableName;
-  /** False while the table is copied. */
-  isComplete: boolean;
   epoch: number;
   versionColumn: string;
   fetchSourceRow: FetchSourceRow;
 }
 
-/** An update that changes the key and leaves values out. */
-interface Move {
+/** What one row of a stretch does to its key. */
+interface Step {
   row: number;
-  version: bigint;
   before: string;
-  old: RawKeyColumn[];
-  fresh: RawKeyColumn[];
+  /** Undefined for a delete. */
+  after: string | undefined;
+  /** Where the tuples are of an update that leaves values out. */
+  lacking: { tuple: number; old: number } | undefined;
+}
+
+/** A row of ClickHouse. */
+interface FoundRow {
+  values: Buffer[];
+  version: bigint;
 }
 
 /**
  * Finds the values of columns that updates leave out because they did not change (TOAST): an earlier row of the same
  * stretch, the row in ClickHouse, the row at the source. Everything before the stretch must be durable.
  *
- * In a replay or while the table is copied, ClickHouse and source may have another row under a key by now. That does no harm
- * to a row that keeps its key, since a later change writes it again. A row that moved to another key would carry the value
- * away: it asks the source by its new key first, whose row is the right one or is written again too.
+ * The source may have a later row under the key, and so may ClickHouse in a replay. For a row that keeps its key this does no
+ * harm: a later change writes it again. A row that moves to another key would carry the wrong value away. So it takes what
+ * it became itself, when ClickHouse has it at the very version of the change; else what is sure to come from its own past;
+ * else what the source has under the *new* key: that is its own value, or a later change writes it again too.
  */
 export class UnchangedValueFinder {
   readonly #encoder: RowEncoder;
@@ -90,82 +97,96 @@ export class UnchangedValueFinder {
     this.#options = options;
   }
 
-  /** Prepares rows `from` to `end`. Halves the look-up and returns `undefined` when the values are too large at once. */
+  /**
+   * Prepares rows `from` to `end`. Halves the look-up and returns `undefined` when the values are too large at once.
+   * `settledAt`: see `SinkTable`.
+   */
   async prepare(
     data: Buffer,
     group: RowGroup,
     transactions: Transactions,
     from: number,
     end: number,
+    settledAt: Lsn | undefined,
   ): Promise<KnownValues | undefined> {
     const columns = new Set<number>();
-    /** Those whose key stays and those that move, by the key before. */
-    const staying = new Map<string, RawKeyColumn[]>();
-    const moves: Move[] = [];
-    /** Keys whose row has all its values from an earlier row of the stretch. */
+    const steps: Step[] = [];
+    const wanted = new Set<string>();
     const written = new Set<string>();
     for (let i = from; i < end; i++) {
-      const at = i * RowGroup.stride;
-      const offset = group.index[at]!;
-      const op = group.index[at + RowGroup.opAndPlace]! & 0xff;
-      if (op !== Op.update) {
-        const key = this.#keyOf(data, offset + 1, -1);
-        if (op === Op.insert) written.add(key);
-        else written.delete(key);
-        continue;
+      const step = this.#step(data, group, i);
+      const { before, after, lacking } = step;
+      steps.push(step);
+      if (lacking) {
+        for (const c of unchangedColumns(data, lacking.tuple)) columns.add(c);
+        if (!written.has(before)) wanted.add(before);
+        if (after !== undefined && after !== before) wanted.add(after);
       }
-      const row = this.#update(data, offset);
-      const isKnown = written.has(row.before);
-      if (lacksValues(data, offset)) {
-        for (const c of unchangedColumns(data, row.tuple)) columns.add(c);
-        if (!isKnown) {
-          const fresh = this.#encoder.rawKey(data, row.tuple, row.old);
-          if (row.before === row.after) staying.set(row.before, fresh);
-          else {
-            const old = this.#encoder.rawKey(data, row.old, -1);
-            const version = this.#versionOf(group, i, transactions);
-            moves.push({ row: i, version, before: row.before, old, fresh });
-          }
-          written.delete(row.after);
-          continue;
-        }
-      }
-      if (row.before !== row.after) written.delete(row.before);
-      written.add(row.after);
+      if (before !== after) written.delete(before);
+      if (after !== undefined) written.add(after);
     }
     const known = new KnownValues([...columns]);
-    const wanted = new Set([...staying.keys(), ...moves.map(move => move.before)]);
     if (wanted.size === 0) return known;
-    const versions = new Map<string, bigint>();
+    let found: Map<string, FoundRow>;
     try {
-      await this.#fromClickHouse([...wanted], known, versions);
+      found = await this.#fromClickHouse([...wanted], known.columns);
     } catch (error) {
       if (!isTooLarge(error) || this.keysPerLookup === 1) throw error;
       this.keysPerLookup = Math.ceil(this.keysPerLookup / 4);
       return undefined;
     }
-    for (const [key, raw] of staying) {
-      if (known.has(key)) continue;
-      const values = await this.#fromSource(group.relation, raw, known);
-      if (values) known.set(key, values);
-    }
-    for (const { row, version, before, old, fresh } of moves) {
-      const foundVersion = versions.get(before);
-      if (this.#options.isComplete && foundVersion !== undefined && foundVersion < version) continue;
-      const values = await this.#fromSource(group.relation, fresh, known);
-      if (values) known.setOwn(row, values);
-      else if (!known.has(before)) {
-        const oldValues = await this.#fromSource(group.relation, old, known);
-        if (oldValues) known.set(before, oldValues);
+    for (const [key, { values }] of found) known.set(key, values);
+    /** Rows that the stretch wrote, and whether their values are sure to be their own. */
+    const sure = new Map<string, boolean>();
+    for (const step of steps) {
+      const { row, before, after } = step;
+      let isSure = true;
+      if (step.lacking && sure.get(before) !== true) {
+        const commitLsn = transactions.commitLsn(group.index[row * RowGroup.stride + RowGroup.transaction]!);
+        const version = this.#versionOf(group, row, commitLsn);
+        const became = found.get(after!);
+        const was = sure.has(before) ? undefined : found.get(before);
+        if (became?.version === version + 1n) known.setOwn(row, became.values);
+        else if (!was || was.version > version || settledAt === undefined || commitLsn < settledAt) {
+          isSure = false;
+          await this.#askSource(step, !sure.has(before), data, group.relation, known);
+        }
       }
+      if (before !== after) sure.delete(before);
+      if (after !== undefined) sure.set(after, isSure);
     }
     return known;
   }
 
-  #versionOf(group: RowGroup, i: number, transactions: Transactions): bigint {
+  /** A changed key: by the new one. Else, or without success, by the one before, unless something is known of that. */
+  async #askSource(
+    { row, before, after, lacking }: Step,
+    isFirst: boolean,
+    data: Buffer,
+    relation: Relation,
+    known: KnownValues,
+  ): Promise<void> {
+    const { tuple, old } = lacking!;
+    if (before !== after) {
+      const values = await this.#fromSource(relation, this.#encoder.rawKey(data, tuple, old), known);
+      if (values) {
+        known.setOwn(row, values);
+        return;
+      }
+    }
+    if (!isFirst || known.has(before)) return;
+    const values = await this.#fromSource(
+      relation,
+      this.#encoder.rawKey(data, old >= 0 ? old : tuple, -1),
+      known,
+    );
+    if (values) known.set(before, values);
+  }
+
+  /** Of the tombstone that a changed key leaves; the version of the row itself is one higher. */
+  #versionOf(group: RowGroup, i: number, commitLsn: Lsn): bigint {
     const { index } = group;
     const at = i * RowGroup.stride;
-    const commitLsn = transactions.commitLsn(index[at + RowGroup.transaction]!);
     const changeLsn = (BigInt(index[at + RowGroup.lsnHi]!) << 32n) | BigInt(index[at + RowGroup.lsnLo]!);
     const place = index[at + RowGroup.opAndPlace]! >>> 8;
     return composeVersion(this.#options.epoch, commitLsn, changeOrdinal(commitLsn, changeLsn, place));
@@ -177,8 +198,21 @@ export class UnchangedValueFinder {
     known: KnownValues,
   ): Promise<Buffer[] | undefined> {
     const names = known.columns.map(c => this.#encoder.columns[c]!.name);
+    known.hasAskedSource = true;
     const row = await this.#options.fetchSourceRow(relation, key, names);
     return row?.map((text, i) => this.#encodeText(known.columns[i]!, text));
+  }
+
+  #step(data: Buffer, group: RowGroup, i: number): Step {
+    const at = i * RowGroup.stride;
+    const offset = group.index[at]!;
+    const op = group.index[at + RowGroup.opAndPlace]! & 0xff;
+    if (op !== Op.update) {
+      const key = this.#keyOf(data, offset + 1, -1);
+      return { row: i, before: key, after: op === Op.insert ? key : undefined, lacking: undefined };
+    }
+    const { tuple, old, before, after } = this.#update(data, offset);
+    return { row: i, before, after, lacking: lacksValues(data, offset) ? { tuple, old } : undefined };
   }
 
   /** Where row `i`, an update, has its tuples, and the keys before and after it. */
@@ -219,7 +253,7 @@ export class UnchangedValueFinder {
     return out.written();
   }
 
-  async #fromClickHouse(keys: string[], known: KnownValues, versions: Map<string, bigint>): Promise<void> {
+  async #fromClickHouse(keys: string[], wanted: readonly number[]): Promise<Map<string, FoundRow>> {
     const { columns, keyColumns } = this.#encoder;
     const { clickhouse, table, versionColumn } = this.#options;
     const keyNames = keyColumns.map(c => quoteIdentifier(columns[c]!.name)).join(', ');
@@ -230,36 +264,39 @@ export class UnchangedValueFinder {
       )
       .join(', ');
     const hex = keys.map(key => Buffer.from(key, 'latin1').toString('hex')).join('');
-    const selected = [...[...keyColumns, ...known.columns].map(c => columns[c]!.name), versionColumn];
+    const selected = [...[...keyColumns, ...wanted].map(c => columns[c]!.name), versionColumn];
     const sql =
       `SELECT ${selected.map(quoteIdentifier).join(', ')} FROM ${quoteTableName(table)} FINAL ` +
       `WHERE (${keyNames}) IN (SELECT ${keyNames} FROM format('RowBinary', ${quoteString(structure)}, unhex('${hex}'))) ` +
       'FORMAT RowBinary';
-    const found = await clickhouse.bytes(sql, {
+    const bytes = await clickhouse.bytes(sql, {
       max_query_size: sql.length + 1024,
       max_result_bytes: String(maxResultBytes),
       result_overflow_mode: 'throw',
     });
+    const found = new Map<string, FoundRow>();
     let pos = 0;
-    while (pos < found.length) {
+    while (pos < bytes.length) {
       const start = pos;
-      for (const c of keyColumns) pos = skipValue(columns[c]!, found, pos);
-      const key = found.toString('latin1', start, pos);
-      const values = known.columns.map(c => {
+      for (const c of keyColumns) pos = skipValue(columns[c]!, bytes, pos);
+      const key = bytes.toString('latin1', start, pos);
+      const values = wanted.map(c => {
         const valueStart = pos;
-        pos = skipValue(columns[c]!, found, pos);
-        return found.subarray(valueStart, pos);
+        pos = skipValue(columns[c]!, bytes, pos);
+        return bytes.subarray(valueStart, pos);
       });
-      known.set(key, values);
-      versions.set(key, (found.readBigUInt64LE(pos + 8) << 64n) | found.readBigUInt64LE(pos));
+      const version = (bytes.readBigUInt64LE(pos + 8) << 64n) | bytes.readBigUInt64LE(pos);
       pos += 16;
+      found.set(key, { values, version });
     }
+    return found;
   }
 }
 
 /** Encoded values by key, of the columns that some update of the stretch leaves out. */
 export class KnownValues {
   readonly columns: readonly number[];
+  hasAskedSource = false;
   readonly #values = new Map<string, Buffer[]>();
   readonly #own = new Map<number, Buffer[]>();
 
