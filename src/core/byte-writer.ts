@@ -16,7 +16,8 @@ export class ByteWriter {
   }
 
   #grow(bytes: number): void {
-    const grown = Buffer.allocUnsafeSlow(Math.max(this.buf.length * 2, this.pos + bytes));
+    // In large steps: memory that is not written to costs nothing, the collection of outgrown buffers does.
+    const grown = Buffer.allocUnsafeSlow(Math.max(this.buf.length * 4, this.pos + bytes));
     this.buf.copy(grown, 0, 0, this.pos);
     this.buf = grown;
   }

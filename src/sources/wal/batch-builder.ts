@@ -55,21 +55,26 @@ export class BatchBuilder {
   }
 }
 
-/** Batch buffers, used again: memory stays at two of them, and large ones are let go. */
+const mostReservedBytes = 64 << 20;
+
+/**
+ * Batch buffers, used again: memory stays at two of them, and large ones are let go. They have room for a whole batch from
+ * the start: what is not written to takes no memory, and buffers that grow leave garbage that costs collections.
+ */
 export class BufferPool {
   readonly #free: ByteWriter[] = [];
-  readonly #keepBytes: number;
+  readonly #batchBytes: number;
 
-  constructor(keepBytes: number) {
-    this.#keepBytes = keepBytes;
+  constructor(batchBytes: number) {
+    this.#batchBytes = batchBytes;
   }
 
   take(): ByteWriter {
-    return this.#free.pop() ?? new ByteWriter(1 << 20);
+    return this.#free.pop() ?? new ByteWriter(Math.min(this.#batchBytes * 1.25, mostReservedBytes));
   }
 
   give(writer: ByteWriter): void {
-    if (this.#free.length >= 2 || writer.buf.length > this.#keepBytes) return;
+    if (this.#free.length >= 2 || writer.buf.length > this.#batchBytes * 2) return;
     writer.pos = 0;
     this.#free.push(writer);
   }

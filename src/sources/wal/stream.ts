@@ -102,7 +102,7 @@ export class WalStream implements Source {
     this.delayMs = this.backlogDelayMs = options.delayMs;
     this.#delivered = this.#acked = options.position;
     this.#setReceived(options.position);
-    this.#pool = new BufferPool(options.maxBatchBytes * 2);
+    this.#pool = new BufferPool(options.maxBatchBytes);
     this.#builder = new BatchBuilder(this.#pool.take());
     this.#framer = new CopyFramer({
       writer: () => this.#builder.data,
