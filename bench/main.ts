@@ -2,22 +2,24 @@
  * `npm run bench [-- --quick] [-- --only stream,snapshot,…]`: how fast the service is beside peers that run in the same
  * minutes on a copy of the same slot, or on the same table. Absolute figures depend on the machine: ratios count. Prints a
  * table, writes bench/results/<time>.json, and ends with 1 when memory or allocation pass their limits or a result is wrong.
+ *
+ * WAL_CDC_BENCH_NODE_OPTIONS goes to the measured process, as in `--cpu-prof --cpu-prof-dir=/tmp/profiles`.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { benchFreshness } from './freshness.ts';
 import { benchInsertProbe } from './insert-probe.ts';
 import { findCopy, findPgRecvlogical } from './peers.ts';
-import { failed, formatTable, type Line } from './report.ts';
+import { failed, formatTable, type Line, legend } from './report.ts';
 import { type Servers, startServers } from './servers.ts';
 import { benchServiceStart } from './service-start.ts';
 import { benchSnapshot } from './snapshot.ts';
 import { benchLargeTransaction, benchStream } from './stream.ts';
 import { createWorkload, dropWorkload } from './workload.ts';
 
-const benchmarks = ['start', 'freshness', 'stream', 'large', 'snapshot'] as const;
+const benchmarks = ['start', 'freshness', 'stream', 'large', 'snapshot'];
 const runs = 3;
 
 interface Options {
@@ -26,14 +28,17 @@ interface Options {
 }
 
 function readOptions(): Options {
-  const { values } = parseArgs({ options: { quick: { type: 'boolean' }, only: { type: 'string' } } });
-  const only = values.only?.split(',') ?? benchmarks;
-  const unknown = only.find(name => !benchmarks.includes(name as (typeof benchmarks)[number]));
-  if (unknown !== undefined) {
-    console.error(`--only takes some of ${benchmarks.join(', ')}, not "${unknown}".`);
+  try {
+    const { values } = parseArgs({ options: { quick: { type: 'boolean' }, only: { type: 'string' } } });
+    const only = values.only?.split(',') ?? benchmarks;
+    const unknown = only.find(name => !benchmarks.includes(name));
+    if (unknown !== undefined)
+      throw new Error(`--only takes some of ${benchmarks.join(',')}, not "${unknown}"`);
+    return { quick: values.quick === true, only: new Set(only) };
+  } catch (error) {
+    console.error((error as Error).message);
     process.exit(2);
   }
-  return { quick: values.quick === true, only: new Set(only) };
 }
 
 async function runBenchmarks(
@@ -66,20 +71,23 @@ async function runBenchmarks(
 }
 
 const options = readOptions();
+const cores = availableParallelism();
+const loadBefore = loadavg()[0]!;
 const lines: Line[] = [];
-let setting: Record<string, unknown>;
+let versions: Servers['versions'];
+const peers = [findPgRecvlogical()?.name, findCopy().name].filter(name => name !== undefined);
 {
   await using servers = await startServers();
-  const { postgres, clickhouse } = servers.versions;
-  const peers = [findPgRecvlogical()?.name, findCopy().name].filter(name => name !== undefined);
-  setting = { postgres, clickhouse, node: process.versions.node, cores: availableParallelism(), peers, runs };
+  ({ versions } = servers);
   console.log(
-    `PostgreSQL ${postgres} and ClickHouse ${clickhouse}, embedded; Node ${process.versions.node}; ` +
-      `${availableParallelism()} cores; medians of ${runs} alternating runs; peers: ${peers.join(', ')}`,
+    `PostgreSQL ${versions.postgres} and ClickHouse ${versions.clickhouse}, embedded; ` +
+      `Node ${process.versions.node}; ${cores} cores; medians of ${runs} alternating runs; peers: ${peers.join(', ')}`,
   );
   if (!findPgRecvlogical())
+    console.log('pg_recvlogical is neither in PATH nor in /usr/lib/postgresql: streams have no peer.');
+  if (loadBefore > 1)
     console.log(
-      'pg_recvlogical is neither in PATH nor in /usr/lib/postgresql: streaming is measured without a peer.',
+      `Other work keeps this machine busy (load ${loadBefore.toFixed(1)}): the ratios are worse than they are alone.`,
     );
   await runBenchmarks(servers, options, line => {
     lines.push(line);
@@ -88,10 +96,19 @@ let setting: Record<string, unknown>;
     );
   });
 }
-console.log(`\n${formatTable(lines)}\n`);
+console.log(`\n${formatTable(lines)}\n\n${legend}`);
 const folder = join(import.meta.dirname, 'results');
 mkdirSync(folder, { recursive: true });
 const file = join(folder, `${new Date().toISOString().replaceAll(':', '-')}.json`);
-writeFileSync(file, `${JSON.stringify({ ...setting, quick: options.quick, lines }, null, 2)}\n`);
-console.log(`Written to ${file}`);
+const setting = {
+  quick: options.quick,
+  ...versions,
+  node: process.versions.node,
+  cores,
+  loadBefore,
+  peers,
+  runs,
+};
+writeFileSync(file, `${JSON.stringify({ ...setting, lines }, null, 2)}\n`);
+console.log(`Every run: ${file}`);
 if (failed(lines)) process.exitCode = 1;

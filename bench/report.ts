@@ -43,14 +43,18 @@ const columns: { title: string; cell(line: Line): string | undefined }[] = [
   { title: 'ratio', cell: line => line.ratio?.toFixed(2) },
   { title: 'wanted', cell: line => line.checks?.map(check => check.bound).join(', ') },
   { title: '', cell: line => line.checks && verdict(line.checks) },
-  { title: 'µs/row: walsender', cell: line => line.cpuUs?.postgres?.toFixed(2) },
-  { title: 'wal-cdc', cell: line => line.cpuUs?.service?.toFixed(2) },
-  { title: 'ClickHouse', cell: line => line.cpuUs?.clickhouse?.toFixed(2) },
-  { title: "peer's walsender", cell: line => line.cpuUs?.peerPostgres?.toFixed(2) },
-  { title: 'peer', cell: line => line.cpuUs?.peer?.toFixed(2) },
-  { title: 'peak MB', cell: line => (line.peakBytes ? megabytes(line.peakBytes) : undefined) },
-  { title: 'heap B/row', cell: line => line.heapBytesPerRow?.toFixed(1) },
+  { title: 'µs: PG', cell: line => line.cpuUs?.postgres?.toFixed(2) },
+  { title: 'us', cell: line => line.cpuUs?.service?.toFixed(2) },
+  { title: 'CH', cell: line => line.cpuUs?.clickhouse?.toFixed(2) },
+  { title: 'PG*', cell: line => line.cpuUs?.peerPostgres?.toFixed(2) },
+  { title: 'peer*', cell: line => line.cpuUs?.peer?.toFixed(2) },
+  { title: 'MB', cell: line => (line.peakBytes ? megabytes(line.peakBytes) : undefined) },
+  { title: 'heap', cell: line => line.heapBytesPerRow?.toFixed(1) },
 ];
+
+export const legend =
+  'µs: CPU time per row of the walsender, of wal-cdc, of ClickHouse, and (*) of walsender and peer in the runs of the peer; ' +
+  'MB: resident memory of wal-cdc at its highest; heap: bytes of JS heap allocated per row';
 
 function verdict(checks: Check[]): string {
   if (checks.some(check => check.kind === 'limit' && !check.kept)) return 'FAILED';

@@ -43,7 +43,10 @@ export async function benchStream(
     ...(theirsSeconds ? { peer: rowsPerSecond(rows, theirsSeconds), ratio } : {}),
     checks: [
       ...(ratio && target ? [atLeast(ratio, target)] : []),
-      ...(heapBytesPerRow ? [below(heapBytesPerRow, heapLimitBytesPerRow, 'heap B/row')] : []),
+      // A unix socket is read for each message: what that allocates is not of the row.
+      ...(heapBytesPerRow && socket === 'tcp'
+        ? [below(heapBytesPerRow, heapLimitBytesPerRow, 'B heap/row')]
+        : []),
     ],
     cpuUs: {
       postgres: cpuPerRow(
@@ -70,7 +73,7 @@ export async function benchStream(
   };
 }
 
-const memoryLimitBytes = 400e6;
+const memoryLimitMb = 400;
 
 /** One transaction that is much larger than a batch. */
 export async function benchLargeTransaction(servers: Servers, workload: Workload): Promise<Line> {
@@ -79,7 +82,7 @@ export async function benchLargeTransaction(servers: Servers, workload: Workload
   return {
     benchmark: `stream, one transaction of ${rows.toLocaleString('en')} rows`,
     ours: rowsPerSecond(rows, run.seconds),
-    checks: [below(run.peakBytes, memoryLimitBytes / 1e6, 'MB')],
+    checks: [below(run.peakBytes / 1e6, memoryLimitMb, 'MB')],
     cpuUs: {
       postgres: cpuPerRow([run.walsender], rows),
       service: cpuPerRow([run], rows),
