@@ -301,6 +301,7 @@ export class TableCopier {
           table.shadow ?? table.plan.name,
           encoder.insertColumns,
           body.written(),
+          true,
         );
         table.state.copiedRows += count;
         this.#options.metrics.rowsWritten(table.name, 'copy', count, Date.now());

@@ -90,7 +90,7 @@ export class ClickHouseSink implements Sink {
     if (group.relation.columns.some(column => !table.types.has(column.name)))
       await this.#options.addColumns(table, group.relation);
     const encoder = table.encoder(group.relation);
-    const until = table.keyless ? firstChangeOfOldRow(group) : group.count;
+    const until = table.keyless ? firstChangeOfOldRow(group, 0, group.count) : group.count;
     const firstLive = table.firstLiveRow(group, transactions);
     if (table.keyless && table.state.phase === 'copying') {
       // Its copy is a snapshot at one position: the shadow takes what committed behind it.
@@ -208,7 +208,8 @@ export class ClickHouseSink implements Sink {
       failure = error;
     }
     if (body.pos > 0) {
-      for (const target of targets) await this.insert(target, encoder.insertColumns, body.written());
+      const unique = firstChangeOfOldRow(group, from, i) === i;
+      for (const target of targets) await this.insert(target, encoder.insertColumns, body.written(), unique);
       this.#count(table, group, from, i);
     }
     if (body.buf.length <= 64 << 20 && this.#bodies.length < parallelTables) this.#bodies.push(body);
@@ -232,9 +233,13 @@ export class ClickHouseSink implements Sink {
     if (deletes > 0) metrics.rowsWritten(table.name, 'delete', deletes, now);
   }
 
-  /** Inserts RowBinary rows; tries again, with the same bytes, while ClickHouse is away or full. */
-  async insert(target: TableName, columns: string, body: Buffer): Promise<void> {
-    const sql = `INSERT INTO ${quoteTableName(target)} (${columns}) FORMAT RowBinary`;
+  /**
+   * Inserts RowBinary rows; tries again, with the same bytes, while ClickHouse is away or full. Where their keys are `unique`,
+   * ClickHouse is spared looking for rows that replace others of the same insert: a fifth of its work.
+   */
+  async insert(target: TableName, columns: string, body: Buffer, unique: boolean): Promise<void> {
+    const settings = unique ? ' SETTINGS optimize_on_insert = 0' : '';
+    const sql = `INSERT INTO ${quoteTableName(target)} (${columns})${settings} FORMAT RowBinary`;
     await this.#patiently(() => this.#options.clickhouse.insert(sql, body));
   }
 
@@ -338,10 +343,10 @@ export class ClickHouseSink implements Sink {
   }
 }
 
-/** Index of the first update or delete; the count when there is none. */
-function firstChangeOfOldRow(group: RowGroup): number {
-  for (let i = 0; i < group.count; i++) {
+/** Index of the first update or delete; `until` when there is none. */
+function firstChangeOfOldRow(group: RowGroup, from: number, until: number): number {
+  for (let i = from; i < until; i++) {
     if ((group.index[i * RowGroup.stride + RowGroup.opAndPlace]! & 0xff) !== Op.insert) return i;
   }
-  return group.count;
+  return until;
 }
