@@ -28,7 +28,10 @@ export function changeOrdinal(commitLsn: Lsn, changeLsn: Lsn, place: number): bi
   return ((1n << 45n) - 1n - (commitLsn - changeLsn)) * BigInt(maxPlace) + BigInt(place);
 }
 
-/** Appends a UInt128, little-endian. LSNs come as halves: no bigint is made for a row. */
+/**
+ * Appends a UInt128, little-endian. LSNs come as halves, the lower ones signed or not: no bigint is made for a row, and of
+ * signed ones no number on the heap.
+ */
 export function writeChangeVersion(
   out: ByteWriter,
   epoch: number,
@@ -38,14 +41,14 @@ export function writeChangeVersion(
   changeLo: number,
   place: number,
 ): void {
-  const distance = (commitHi - changeHi) * 2 ** 32 + (commitLo - changeLo);
+  const distance = (commitHi - changeHi) * 2 ** 32 + ((commitLo >>> 0) - (changeLo >>> 0));
   if (distance < 0 || distance >= maxTransactionBytes || place >= maxPlace || commitHi >= 2 ** 24)
     throw new CdcError(
       'POSITION_RANGE',
       `change at ${hex(changeHi, changeLo)}, place ${place}, of the transaction committed at ${hex(commitHi, commitLo)} does not fit into a version`,
     );
   const ordinal45 = maxTransactionBytes - 1 - distance;
-  const low = (((ordinal45 % 2 ** 21) * maxPlace) | place) >>> 0;
+  const low = ((ordinal45 % 2 ** 21) * maxPlace) | place;
   writeParts(out, epoch, commitHi, commitLo, Math.floor(ordinal45 / 2 ** 21), low);
 }
 
@@ -57,7 +60,7 @@ export function writeCopyVersion(
   baseLo: number,
   ordinal: number,
 ): void {
-  writeParts(out, epoch, baseHi, baseLo, Math.floor(ordinal / 2 ** 32), ordinal >>> 0);
+  writeParts(out, epoch, baseHi, baseLo, Math.floor(ordinal / 2 ** 32), ordinal | 0);
 }
 
 function writeParts(
@@ -90,5 +93,5 @@ function writeParts(
 }
 
 function hex(hi: number, lo: number): string {
-  return `${hi.toString(16).toUpperCase()}/${lo.toString(16).toUpperCase()}`;
+  return `${hi.toString(16).toUpperCase()}/${(lo >>> 0).toString(16).toUpperCase()}`;
 }

@@ -340,9 +340,9 @@ export class RowEncoder {
       out,
       this.#epoch,
       transactions.commitHi[transaction]!,
-      transactions.commitLo[transaction]!,
+      transactions.commitLo[transaction]! | 0,
       index[at + RowGroup.lsnHi]!,
-      index[at + RowGroup.lsnLo]!,
+      index[at + RowGroup.lsnLo]! | 0,
       (index[at + RowGroup.opAndPlace]! >>> 8) + placeOffset,
     );
     out.writeByte(deleted);

@@ -66,6 +66,7 @@ export class WalStream implements Source {
 
   #inTransaction = false;
   #commitHi = 0;
+  /** Signed, as `#lastLo`: from 2^31 on an unsigned one is an object on the heap, for each row. */
   #commitLo = 0;
   #committedAtUs = 0;
   #transaction = -1;
@@ -432,7 +433,7 @@ export class WalStream implements Source {
 
   #row(buf: Buffer, start: number, at: number, op: number): boolean {
     const lsnHi = readUInt32(buf, start + 1);
-    const lsnLo = readUInt32(buf, start + 5);
+    const lsnLo = readInt32(buf, start + 5);
     if (lsnLo !== this.#lastLo || lsnHi !== this.#lastHi) {
       this.#lastHi = lsnHi;
       this.#lastLo = lsnLo;
@@ -461,7 +462,7 @@ export class WalStream implements Source {
   #begin(buf: Buffer, at: number): void {
     this.#inTransaction = true;
     this.#commitHi = readUInt32(buf, at + 1);
-    this.#commitLo = readUInt32(buf, at + 5);
+    this.#commitLo = readInt32(buf, at + 5);
     this.#committedAtUs = readUInt32(buf, at + 9) * 2 ** 32 + readUInt32(buf, at + 13);
     this.#transaction = -1;
     this.#lastHi = this.#lastLo = 0;
@@ -494,7 +495,7 @@ export class WalStream implements Source {
 
   #truncate(buf: Buffer, start: number, at: number): void {
     const changeLsn = buf.readBigUInt64BE(start + 1);
-    const commitLsn = (BigInt(this.#commitHi) << 32n) | BigInt(this.#commitLo);
+    const commitLsn = (BigInt(this.#commitHi) << 32n) | BigInt(this.#commitLo >>> 0);
     if (this.#builder.rows > 0) this.#finish();
     for (const id of decodeTruncate(buf, at)) {
       const relation = this.#relations.get(id);
@@ -518,6 +519,10 @@ function streamError(error: BackendError): CdcError {
 
 function unexpected(what: string): CdcError {
   return new CdcError('PROTOCOL', `unexpected ${what}`);
+}
+
+function readInt32(buf: Buffer, pos: number): number {
+  return (buf[pos]! << 24) | (buf[pos + 1]! << 16) | (buf[pos + 2]! << 8) | buf[pos + 3]!;
 }
 
 function readUInt32(buf: Buffer, pos: number): number {
