@@ -50,6 +50,8 @@ export interface TableCopierOptions {
   log: Log;
   /** Copies of chunks that run at once. */
   parallel: number;
+  /** Waits until what was visible at the source is sure to stay. */
+  settleSource(): Promise<Lsn>;
   /** Runs a task while no batch is being written. */
   between(task: () => Promise<void>): Promise<void>;
 }
@@ -245,7 +247,8 @@ export class TableCopier {
   async #copyChunk(client: pg.Client, chunk: Chunk): Promise<LeafCopy | undefined> {
     const { job, leaf, number } = chunk;
     const { filenode } = leaf;
-    await query(client, 'BEGIN');
+    // One snapshot, which the first query takes, behind the lock: what it shows is on disk before any of it is copied.
+    await query(client, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     try {
       await query(client, `LOCK TABLE ONLY ${quoteTable(leaf)} IN ACCESS SHARE MODE`);
       const { rows } = await query<LeafRow>(client, leavesSql(leaf.oid));
@@ -259,6 +262,7 @@ export class TableCopier {
         await query(client, 'ROLLBACK');
         return planLeaf(now);
       }
+      await this.#options.settleSource();
       const from = `ctid >= '(${number * leaf.chunkPages},0)'::tid`;
       const to = number + 1 < leaf.chunks ? ` AND ctid < '(${(number + 1) * leaf.chunkPages},0)'::tid` : '';
       const { sql, textColumns } = copySql(job.source, `ONLY ${quoteTable(leaf)}`, `${from}${to}`);

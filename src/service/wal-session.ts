@@ -93,7 +93,7 @@ export class WalSession {
       log: options.log,
       patienceMs: sinkPatienceMs,
       fetchSourceRow: (relation, key, columns) => this.#rows.fetch(relation, key, columns),
-      sourcePosition: () => this.#rows.position(),
+      settleSource: () => this.#rows.settle(),
       adopt: relation => this.#register.adopt(relation),
       addColumns: (table, relation) => this.#register.addColumns(table, relation),
       abandonCopy: async table => {
@@ -330,6 +330,7 @@ export class WalSession {
       metrics,
       log,
       parallel: copyWorkers,
+      settleSource: () => this.#rows.settle(),
       between: task => pipeline.between(task),
     });
     this.#copiers.push(copier);

@@ -6,6 +6,15 @@ import { waitFor } from '../support/wait-for.ts';
 import { Scene } from './scene.ts';
 import { connect } from './servers.ts';
 
+/** Hardly anything but a commit flushes the WAL. */
+const lazyWal = {
+  wal_writer_delay: '10s',
+  wal_writer_flush_after: '1GB',
+  wal_buffers: '64MB',
+  bgwriter_delay: '10s',
+  autovacuum: 'off',
+};
+
 /** Stored out of line, so that updates of other columns leave it out of the WAL. */
 const tableWithDocs = `
   CREATE TABLE t (id int PRIMARY KEY, v int NOT NULL DEFAULT 0, doc text);
@@ -121,16 +130,7 @@ test('rows that VACUUM FULL or CLUSTER moves while both workers wait are copied 
 });
 
 test('the base of a copy is not beyond what PostgreSQL keeps when it crashes', async () => {
-  // Nothing but a commit flushes the WAL.
-  await using scene = await Scene.open('base', {
-    settings: {
-      wal_writer_delay: '10s',
-      wal_writer_flush_after: '1GB',
-      bgwriter_delay: '10s',
-      autovacuum: 'off',
-      wal_buffers: '64MB',
-    },
-  });
+  await using scene = await Scene.open('base', { settings: lazyWal });
   await scene.sql(`CREATE TABLE t (id int PRIMARY KEY, v int NOT NULL);
     INSERT INTO t SELECT n, 0 FROM generate_series(1, 1000) n;
     CREATE TABLE other (id int)`);
@@ -142,13 +142,8 @@ test('the base of a copy is not beyond what PostgreSQL keeps when it crashes', a
   // A transaction that is open leaves much in the buffers.
   await scene.sql('BEGIN; INSERT INTO other SELECT generate_series(1, 100000)');
   scene.service.start();
-  await waitFor(
-    async () => (await scene.tables()).some(({ name, state }) => name === 't' && state.base !== undefined),
-    { what: 'a base' },
-  );
-  await scene.servers.postgres.end('immediate');
-  await scene.servers.postgres.startAgain();
-  scene.client = await connect(scene.url);
+  await untilBased(scene);
+  await crashPostgres(scene);
   if (!scene.service.isRunning) scene.service.start();
   await scene.untilCopied();
   await scene.sql('UPDATE t SET v = 1; DELETE FROM t WHERE id < 100');
@@ -216,3 +211,37 @@ test('rows that swap their keys and move on keep their own large values, also in
     assert.deepEqual(await scene.problems(), []);
   }
 });
+
+test('rows whose commit was not waited for are copied only once they outlive a crash of PostgreSQL', async () => {
+  await using scene = await Scene.open('async_commit', { settings: lazyWal });
+  await scene.sql('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000)');
+  scene.service.start();
+  await scene.untilCopied();
+  await scene.untilSaved();
+  await scene.service.end('SIGTERM');
+  await markForCopy(scene.control, ['public.t']);
+  await scene.sql('SET synchronous_commit = off; INSERT INTO t SELECT generate_series(1001, 2000)');
+  scene.service.start();
+  await untilBased(scene);
+  await new Promise(resolve => setTimeout(resolve, 500));
+  await crashPostgres(scene);
+  if (!scene.service.isRunning) scene.service.start();
+  await scene.untilCopied();
+  assert.deepEqual(await scene.problems(), []);
+});
+
+/** A crash, and from then on a WAL writer that keeps up. */
+async function crashPostgres(scene: Scene): Promise<void> {
+  await scene.servers.postgres.end('immediate');
+  await scene.servers.postgres.startAgain();
+  scene.client = await connect(scene.url);
+  await scene.sql(`ALTER SYSTEM SET wal_writer_delay = '20ms'`);
+  await scene.sql('SELECT pg_reload_conf()');
+}
+
+async function untilBased(scene: Scene): Promise<void> {
+  await waitFor(
+    async () => (await scene.tables()).some(({ name, state }) => name === 't' && state.base !== undefined),
+    { what: 'the base of the copy' },
+  );
+}

@@ -99,7 +99,7 @@ export class Scene implements AsyncDisposable {
 
   /** Resolves when what is committed now is in a saved checkpoint. */
   async untilSaved(): Promise<void> {
-    const { rows } = await this.client.query('SELECT pg_current_wal_insert_lsn()::text AS lsn');
+    const { rows } = await this.client.query('SELECT pg_current_wal_flush_lsn()::text AS lsn');
     const lsn = parseLsn(rows[0].lsn);
     let askedAtMs = Number.NEGATIVE_INFINITY;
     await waitFor(

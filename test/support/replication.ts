@@ -78,7 +78,7 @@ export async function startReplication(
     throw failure;
   }
   const caughtUp = async () => {
-    const { rows } = await source.client.query('SELECT pg_current_wal_insert_lsn()::text AS lsn');
+    const { rows } = await source.client.query('SELECT pg_current_wal_flush_lsn()::text AS lsn');
     await waitFor(
       () => failure !== undefined || service.status().tables.every(t => !/pending|copying/.test(t.state)),
       {

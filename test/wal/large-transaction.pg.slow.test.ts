@@ -18,19 +18,13 @@ test(`a transaction of ${rows.toLocaleString('en')} rows passes through less tha
     ...['--mode', 'wal', '--pipeline', db.name, '--postgres', db.url],
     ...['--clickhouse', clickhouse.url, '--database', db.name],
   ];
-  const first = await walCdc(['run', ...flags, '--until', 'current']);
+  const run = ['run', ...flags, '--until', 'current', '--listen', '127.0.0.1:0'];
+  const first = await walCdc(run);
   assert.equal(first.code, 0, first.stderr);
   await db.client.query(`
     INSERT INTO t SELECT g, gen_random_uuid(), 'event ' || g % 20, jsonb_build_object('page', md5(g::text), 'n', g,
            'agent', repeat('x', 80)), now(), g % 100000 / 7.0 FROM generate_series(1, ${rows}) g`);
-  await using service = new RunningCommand([
-    'run',
-    ...flags,
-    '--until',
-    'current',
-    '--listen',
-    '127.0.0.1:0',
-  ]);
+  await using service = new RunningCommand(run);
   let peakMib = 0;
   const watch = setInterval(() => {
     try {

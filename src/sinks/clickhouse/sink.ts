@@ -12,7 +12,7 @@ import type { Metrics } from '../../observe/metrics.ts';
 import type { ClickHouse } from './client.ts';
 import type { ControlTables } from './control-tables.ts';
 import { quoteIdentifier, quoteString, quoteTableName, type TableName } from './names.ts';
-import { lacksValues, type RowEncoder } from './row-encoder.ts';
+import type { RowEncoder } from './row-encoder.ts';
 import type { SinkTable } from './sink-table.ts';
 import type { MetaColumns } from './target.ts';
 import { countLacking, type FetchSourceRow, UnchangedValueFinder } from './unchanged-values.ts';
@@ -27,8 +27,8 @@ export interface ClickHouseSinkOptions {
   /** How long an outage is ridden out before `write` gives up. */
   patienceMs: number;
   fetchSourceRow: FetchSourceRow;
-  /** Where the source is now. */
-  sourcePosition(): Promise<Lsn>;
+  /** Waits until what was fetched is sure to stay at the source. Returns a position behind it. */
+  settleSource(): Promise<Lsn>;
   /** A relation that no table is registered for: registers it if it is to be replicated. */
   adopt(relation: Relation): Promise<SinkTable | undefined>;
   /** Makes columns of `relation` that ClickHouse does not have yet, or throws SCHEMA_CHANGED. */
@@ -38,12 +38,18 @@ export interface ClickHouseSinkOptions {
 }
 
 const parallelTables = 4;
+/** Values of unchanged columns that are kept in memory, of all tables. */
+const knownBytes = 32 << 20;
+/** An insert is not much larger than this: one large value may stand in many rows. */
+const maxBodyBytes = 64 << 20;
 
 /** Writes batches to ClickHouse: one insert per table. */
 export class ClickHouseSink implements Sink {
   readonly tables = new Map<number, SinkTable>();
   readonly #options: ClickHouseSinkOptions;
   readonly #bodies: ByteWriter[] = [];
+  /** Of tables with columns that updates may leave out. */
+  readonly #finders = new Map<SinkTable, UnchangedValueFinder>();
   #stopped = false;
 
   constructor(options: ClickHouseSinkOptions) {
@@ -134,58 +140,67 @@ export class ClickHouseSink implements Sink {
     until: number,
     targets: TableName[],
   ): Promise<void> {
-    let finder: UnchangedValueFinder | undefined;
+    const mayLack = table.table.columns.some(column => column.toastable);
+    const finder = mayLack ? this.#finder(table, encoder) : undefined;
     while (from < until) {
-      const mayLack = table.table.columns.some(column => column.toastable);
-      let { lacking, end } = mayLack
-        ? countLacking(data, group, from, finder?.keysPerLookup ?? Number.POSITIVE_INFINITY)
+      const { lacking, end: reached } = finder
+        ? countLacking(data, group, from, finder.keysPerLookup)
         : { lacking: 0, end: until };
-      if (lacking === 0) {
-        await this.#encodeAndInsert(table, encoder, group, from, Math.min(end, until), targets, (i, out) =>
+      const end = Math.min(reached, until);
+      if (!finder || lacking === 0) {
+        finder?.forget(data, group, from, end);
+        await this.#encodeAndInsert(table, encoder, group, from, end, targets, (i, out) =>
           encoder.encodeChange(data, group, i, transactions, out),
         );
-        from = end;
-        continue;
-      }
+      } else if (await this.#findValues(table, finder, data, group, transactions, from, end)) {
+        await this.#encodeAndInsert(table, encoder, group, from, end, targets, (i, out) => {
+          if (finder.encodeChange(data, group, i, transactions, out)) return;
+          this.#options.log.debug(
+            { table: table.name },
+            'a later change removes a row whose unchanged values are gone',
+          );
+        });
+        finder.known.endStretch(Math.floor(knownBytes / this.#finders.size));
+      } else continue;
+      from = end;
+    }
+  }
+
+  #finder(table: SinkTable, encoder: RowEncoder): UnchangedValueFinder {
+    let finder = this.#finders.get(table);
+    if (finder?.encoder !== encoder) {
       const { clickhouse, epoch, metaColumns, fetchSourceRow } = this.#options;
-      finder ??= new UnchangedValueFinder({
+      const toastable = table.table.columns.filter(column => column.toastable);
+      finder = new UnchangedValueFinder({
         encoder,
+        columns: new Set(toastable.map(column => column.name)),
         clickhouse,
-        table: table.shadow ?? table.plan.name,
         epoch,
         versionColumn: metaColumns.version,
         fetchSourceRow,
       });
-      if (lacking > finder.keysPerLookup) ({ end } = countLacking(data, group, from, finder.keysPerLookup));
-      end = Math.min(end, until);
-      crashPoint('toast-lookup');
-      const known = await finder.prepare(data, group, transactions, from, end, table.settledAt);
-      if (!known) continue;
-      if (table.state.phase !== 'streaming') table.settledAt = undefined;
-      else if (known.hasAskedSource || table.settledAt === undefined)
-        table.settledAt = await this.#options.sourcePosition();
-      const { log } = this.#options;
-      const lookUp = finder;
-      await this.#encodeAndInsert(table, encoder, group, from, end, targets, (i, out) => {
-        const { before, after } = lookUp.keys(data, group, i);
-        const at = i * RowGroup.stride;
-        const op = group.index[at + RowGroup.opAndPlace]! & 0xff;
-        const reader = known.reader(i, before);
-        if (op === Op.update && !reader && lacksValues(data, group.index[at]!)) {
-          encoder.encodeVanished(data, group, i, transactions, out);
-          log.debug({ table: table.name }, 'a later change removes a row whose unchanged values are gone');
-          known.delete(before);
-          return;
-        }
-        encoder.encodeChange(data, group, i, transactions, out, reader);
-        if (op === Op.delete) known.delete(before);
-        else {
-          if (before !== after) known.delete(before);
-          known.remember(after, encoder, out);
-        }
-      });
-      from = end;
+      this.#finders.set(table, finder);
     }
+    return finder;
+  }
+
+  /** Finds what rows `from` to `end` lack; false when that is too much at once. */
+  async #findValues(
+    table: SinkTable,
+    finder: UnchangedValueFinder,
+    data: Buffer,
+    group: RowGroup,
+    transactions: Transactions,
+    from: number,
+    end: number,
+  ): Promise<boolean> {
+    const stretch = { from, end, table: table.shadow ?? table.plan.name, settledAt: table.settledAt };
+    if (!(await finder.prepare(data, group, transactions, stretch))) return false;
+    const isCopied = table.state.phase !== 'streaming';
+    if (finder.hasAskedSource || (table.settledAt === undefined && !isCopied))
+      table.settledAt = await this.#options.settleSource();
+    if (isCopied) table.settledAt = undefined;
+    return true;
   }
 
   /** Encodes rows and inserts them. A row that does not fit ends the stretch: those before it are written first. */
@@ -199,20 +214,24 @@ export class ClickHouseSink implements Sink {
     encode: (i: number, out: ByteWriter) => void,
   ): Promise<void> {
     const body = this.#bodies.pop() ?? new ByteWriter(1 << 20);
-    body.pos = 0;
     let failure: unknown;
-    let i = from;
-    try {
-      for (; i < to; i++) encode(i, body);
-    } catch (error) {
-      failure = error;
+    while (from < to && !failure) {
+      body.pos = 0;
+      let i = from;
+      try {
+        for (; i < to && body.pos < maxBodyBytes; i++) encode(i, body);
+      } catch (error) {
+        failure = error;
+      }
+      if (body.pos > 0) {
+        const unique = firstChangeOfOldRow(group, from, i) === i;
+        for (const target of targets)
+          await this.insert(target, encoder.insertColumns, body.written(), unique);
+        this.#count(table, group, from, i);
+      }
+      from = i;
     }
-    if (body.pos > 0) {
-      const unique = firstChangeOfOldRow(group, from, i) === i;
-      for (const target of targets) await this.insert(target, encoder.insertColumns, body.written(), unique);
-      this.#count(table, group, from, i);
-    }
-    if (body.buf.length <= 64 << 20 && this.#bodies.length < parallelTables) this.#bodies.push(body);
+    if (body.buf.length <= maxBodyBytes && this.#bodies.length < parallelTables) this.#bodies.push(body);
     if (failure) throw failure;
   }
 
@@ -265,6 +284,7 @@ export class ClickHouseSink implements Sink {
     const baseKnown = state.phase === 'copying' && state.base !== undefined;
     const endsCopy = baseKnown && truncate.commitLsn >= parseLsn(state.base!);
     if (endsCopy) await this.#options.abandonCopy(table);
+    this.#finders.delete(table);
     const { commitLsn, changeLsn } = truncate;
     state.truncated = { commitLsn: formatLsn(commitLsn), changeLsn: formatLsn(changeLsn) };
     await this.saveTable(table);
@@ -327,6 +347,7 @@ export class ClickHouseSink implements Sink {
 
   /** A stopped table does not hold back the others; its later changes are counted and left out. */
   async stopTable(table: SinkTable, error: CdcError, position: string): Promise<void> {
+    this.#finders.delete(table);
     table.state.phase = 'stopped';
     table.state.stopped = {
       code: error.code,

@@ -1,18 +1,14 @@
 import { Op, RowGroup, type Transactions } from '../../core/batch.ts';
 import { ByteWriter } from '../../core/byte-writer.ts';
+import { crashPoint } from '../../core/crash-point.ts';
 import { CdcError } from '../../core/errors.ts';
 import type { Lsn } from '../../core/lsn.ts';
 import type { Relation } from '../../core/relation.ts';
 import { changeOrdinal, composeVersion } from '../../core/version.ts';
 import type { ClickHouse } from './client.ts';
+import { KnownValues } from './known-values.ts';
 import { quoteIdentifier, quoteString, quoteTableName, type TableName } from './names.ts';
-import {
-  type EncoderColumn,
-  lacksValues,
-  type RowEncoder,
-  skipTuple,
-  type UnchangedValues,
-} from './row-encoder.ts';
+import { type EncoderColumn, lacksValues, type RowEncoder, skipTuple } from './row-encoder.ts';
 import { fullType } from './types/registry.ts';
 
 /** One column of a key as PostgreSQL sent it. */
@@ -30,7 +26,7 @@ export type FetchSourceRow = (
 ) => Promise<(string | null)[] | undefined>;
 
 const markerNew = 0x4e; // 'N'
-/** Keys per look-up at first; halved while the values found are larger than this. */
+/** Keys per look-up at most, fewer while the values found are larger than this. */
 const maxKeys = 2000;
 const maxResultBytes = 64 << 20;
 const resultTooLarge = '396';
@@ -54,8 +50,9 @@ export function countLacking(
 
 export interface FinderOptions {
   encoder: RowEncoder;
+  /** Names of the columns that an update may leave out. */
+  columns: ReadonlySet<string>;
   clickhouse: ClickHouse;
-  table: TableName;
   epoch: number;
   versionColumn: string;
   fetchSourceRow: FetchSourceRow;
@@ -78,8 +75,8 @@ interface FoundRow {
 }
 
 /**
- * Finds the values of columns that updates leave out because they did not change (TOAST): an earlier row of the same
- * stretch, the row in ClickHouse, the row at the source. Everything before the stretch must be durable.
+ * Finds the values of columns that updates leave out because they did not change (TOAST): what the stream said of the row
+ * before, the row in ClickHouse, the row at the source. Everything before a stretch must be durable.
  *
  * The source may have a later row under the key, and so may ClickHouse in a replay. For a row that keeps its key this does no
  * harm: a later change writes it again. A row that moves to another key would carry the wrong value away. So it takes what
@@ -87,29 +84,41 @@ interface FoundRow {
  * else what the source has under the *new* key: that is its own value, or a later change writes it again too.
  */
 export class UnchangedValueFinder {
-  readonly #encoder: RowEncoder;
+  readonly encoder: RowEncoder;
+  readonly known: KnownValues;
   readonly #options: FinderOptions;
   readonly #key = new ByteWriter(256);
+  /** How many rows that lack values one stretch may have. */
   keysPerLookup = maxKeys;
+  /** Whether values of the last stretch came from the source. */
+  hasAskedSource = false;
+  /** Rows of the last stretch that may have values of another time. */
+  readonly #unsureRows = new Set<number>();
 
   constructor(options: FinderOptions) {
-    this.#encoder = options.encoder;
+    this.encoder = options.encoder;
     this.#options = options;
+    this.known = new KnownValues(
+      options.encoder.columns.flatMap((column, c) => (options.columns.has(column.name) ? [c] : [])),
+    );
   }
 
   /**
-   * Prepares rows `from` to `end`. Halves the look-up and returns `undefined` when the values are too large at once.
-   * `settledAt`: see `SinkTable`.
+   * Prepares rows `from` to `end`: `known` has what they lack. Shortens the look-up and returns false when the values are
+   * too large at once. `settledAt`: see `SinkTable`.
    */
   async prepare(
     data: Buffer,
     group: RowGroup,
     transactions: Transactions,
-    from: number,
-    end: number,
-    settledAt: Lsn | undefined,
-  ): Promise<KnownValues | undefined> {
-    const columns = new Set<number>();
+    {
+      from,
+      end,
+      table,
+      settledAt,
+    }: { from: number; end: number; table: TableName; settledAt: Lsn | undefined },
+  ): Promise<boolean> {
+    const { known } = this;
     const steps: Step[] = [];
     const wanted = new Set<string>();
     const written = new Set<string>();
@@ -117,45 +126,84 @@ export class UnchangedValueFinder {
       const step = this.#step(data, group, i);
       const { before, after, lacking } = step;
       steps.push(step);
-      if (lacking) {
-        for (const c of unchangedColumns(data, lacking.tuple)) columns.add(c);
+      if (lacking && (written.has(before) || !known.has(before))) {
         if (!written.has(before)) wanted.add(before);
         if (after !== undefined && after !== before) wanted.add(after);
       }
       if (before !== after) written.delete(before);
       if (after !== undefined) written.add(after);
     }
-    const known = new KnownValues([...columns]);
-    if (wanted.size === 0) return known;
+    this.hasAskedSource = false;
+    this.#unsureRows.clear();
+    if (wanted.size === 0) return true;
+    crashPoint('toast-lookup');
     let found: Map<string, FoundRow>;
     try {
-      found = await this.#fromClickHouse([...wanted], known.columns);
+      found = await this.#fromClickHouse([...wanted], table);
     } catch (error) {
       if (!isTooLarge(error) || this.keysPerLookup === 1) throw error;
       this.keysPerLookup = Math.ceil(this.keysPerLookup / 4);
-      return undefined;
+      return false;
     }
-    for (const [key, { values }] of found) known.set(key, values);
+    this.keysPerLookup = Math.min(maxKeys, this.keysPerLookup * 2);
+    for (const [key, { values }] of found) if (!known.has(key)) known.set(key, values, false);
     /** Rows that the stretch wrote, and whether their values are sure to be their own. */
     const sure = new Map<string, boolean>();
     for (const step of steps) {
       const { row, before, after } = step;
       let isSure = true;
-      if (step.lacking && sure.get(before) !== true) {
+      if (step.lacking && !(sure.get(before) ?? known.isSure(before))) {
         const commitLsn = transactions.commitLsn(group.index[row * RowGroup.stride + RowGroup.transaction]!);
         const version = this.#versionOf(group, row, commitLsn);
         const became = found.get(after!);
         const was = sure.has(before) ? undefined : found.get(before);
-        if (became?.version === version + 1n) known.setOwn(row, became.values);
-        else if (!was || was.version > version || settledAt === undefined || commitLsn < settledAt) {
+        const isSettled = settledAt !== undefined && commitLsn >= settledAt;
+        if (became?.version === version + 1n) {
+          // Before a crash it may have been given a value of later.
+          known.setOwn(row, became.values);
+          isSure = isSettled;
+        } else if (!was || was.version > version || !isSettled) {
           isSure = false;
-          await this.#askSource(step, !sure.has(before), data, group.relation, known);
+          await this.#askSource(step, !sure.has(before), data, group.relation);
         }
       }
+      if (!isSure) this.#unsureRows.add(row);
       if (before !== after) sure.delete(before);
       if (after !== undefined) sure.set(after, isSure);
     }
-    return known;
+    return true;
+  }
+
+  /** Appends row `i` of the stretch. Returns false when the values that it lacks exist nowhere any more. */
+  encodeChange(
+    data: Buffer,
+    group: RowGroup,
+    i: number,
+    transactions: Transactions,
+    out: ByteWriter,
+  ): boolean {
+    const { encoder, known } = this;
+    const { before, after, lacking } = this.#step(data, group, i);
+    const values = known.reader(i, before);
+    const isThere = !lacking || values !== undefined;
+    if (isThere) encoder.encodeChange(data, group, i, transactions, out, values);
+    else encoder.encodeVanished(data, group, i, transactions, out);
+    if (before !== after) known.delete(before);
+    if (after !== undefined) {
+      if (isThere) known.remember(after, encoder, out, !this.#unsureRows.has(i));
+      else known.delete(after);
+    }
+    return isThere;
+  }
+
+  /** Forgets what is known of the rows that `from` to `end` change. */
+  forget(data: Buffer, group: RowGroup, from: number, end: number): void {
+    if (this.known.size === 0) return;
+    for (let i = from; i < end; i++) {
+      const { before, after } = this.#step(data, group, i);
+      this.known.delete(before);
+      if (after !== undefined) this.known.delete(after);
+    }
   }
 
   /** A changed key: by the new one. Else, or without success, by the one before, unless something is known of that. */
@@ -164,23 +212,19 @@ export class UnchangedValueFinder {
     isFirst: boolean,
     data: Buffer,
     relation: Relation,
-    known: KnownValues,
   ): Promise<void> {
+    const { encoder, known } = this;
     const { tuple, old } = lacking!;
     if (before !== after) {
-      const values = await this.#fromSource(relation, this.#encoder.rawKey(data, tuple, old), known);
+      const values = await this.#fromSource(relation, encoder.rawKey(data, tuple, old));
       if (values) {
         known.setOwn(row, values);
         return;
       }
     }
     if (!isFirst || known.has(before)) return;
-    const values = await this.#fromSource(
-      relation,
-      this.#encoder.rawKey(data, old >= 0 ? old : tuple, -1),
-      known,
-    );
-    if (values) known.set(before, values);
+    const values = await this.#fromSource(relation, encoder.rawKey(data, old >= 0 ? old : tuple, -1));
+    if (values) known.set(before, values, false);
   }
 
   /** Of the tombstone that a changed key leaves; the version of the row itself is one higher. */
@@ -192,15 +236,12 @@ export class UnchangedValueFinder {
     return composeVersion(this.#options.epoch, commitLsn, changeOrdinal(commitLsn, changeLsn, place));
   }
 
-  async #fromSource(
-    relation: Relation,
-    key: RawKeyColumn[],
-    known: KnownValues,
-  ): Promise<Buffer[] | undefined> {
-    const names = known.columns.map(c => this.#encoder.columns[c]!.name);
-    known.hasAskedSource = true;
+  async #fromSource(relation: Relation, key: RawKeyColumn[]): Promise<Buffer[] | undefined> {
+    const { columns } = this.known;
+    const names = columns.map(c => this.encoder.columns[c]!.name);
+    this.hasAskedSource = true;
     const row = await this.#options.fetchSourceRow(relation, key, names);
-    return row?.map((text, i) => this.#encodeText(known.columns[i]!, text));
+    return row?.map((text, i) => this.#encodeText(columns[i]!, text));
   }
 
   #step(data: Buffer, group: RowGroup, i: number): Step {
@@ -211,12 +252,6 @@ export class UnchangedValueFinder {
       const key = this.#keyOf(data, offset + 1, -1);
       return { row: i, before: key, after: op === Op.insert ? key : undefined, lacking: undefined };
     }
-    const { tuple, old, before, after } = this.#update(data, offset);
-    return { row: i, before, after, lacking: lacksValues(data, offset) ? { tuple, old } : undefined };
-  }
-
-  /** Where row `i`, an update, has its tuples, and the keys before and after it. */
-  #update(data: Buffer, offset: number): { tuple: number; old: number; before: string; after: string } {
     let tuple = offset + 1;
     let old = -1;
     if (data[offset] !== markerNew) {
@@ -224,26 +259,18 @@ export class UnchangedValueFinder {
       tuple = skipTuple(data, tuple) + 1;
     }
     const after = this.#keyOf(data, tuple, old);
-    return { tuple, old, before: old >= 0 ? this.#keyOf(data, old, -1) : after, after };
-  }
-
-  /** The keys before and after change `i`; equal but for a changed key. */
-  keys(data: Buffer, group: RowGroup, i: number): { before: string; after: string } {
-    const at = i * RowGroup.stride;
-    const offset = group.index[at]!;
-    if ((group.index[at + RowGroup.opAndPlace]! & 0xff) === Op.update) return this.#update(data, offset);
-    const key = this.#keyOf(data, offset + 1, -1);
-    return { before: key, after: key };
+    const before = old >= 0 ? this.#keyOf(data, old, -1) : after;
+    return { row: i, before, after, lacking: lacksValues(data, offset) ? { tuple, old } : undefined };
   }
 
   #keyOf(data: Buffer, tuple: number, fallback: number): string {
     this.#key.pos = 0;
-    this.#encoder.encodeKey(data, tuple, fallback, this.#key);
+    this.encoder.encodeKey(data, tuple, fallback, this.#key);
     return this.#key.buf.toString('latin1', 0, this.#key.pos);
   }
 
   #encodeText(c: number, text: string | null): Buffer {
-    const { codec, nullable } = this.#encoder.columns[c]!;
+    const { codec, nullable } = this.encoder.columns[c]!;
     const out = new ByteWriter(64);
     if (nullable) out.writeByte(text === null ? 1 : 0);
     if (text !== null) {
@@ -253,9 +280,10 @@ export class UnchangedValueFinder {
     return out.written();
   }
 
-  async #fromClickHouse(keys: string[], wanted: readonly number[]): Promise<Map<string, FoundRow>> {
-    const { columns, keyColumns } = this.#encoder;
-    const { clickhouse, table, versionColumn } = this.#options;
+  async #fromClickHouse(keys: string[], table: TableName): Promise<Map<string, FoundRow>> {
+    const { columns, keyColumns } = this.encoder;
+    const { columns: wanted } = this.known;
+    const { clickhouse, versionColumn } = this.#options;
     const keyNames = keyColumns.map(c => quoteIdentifier(columns[c]!.name)).join(', ');
     const structure = keyColumns
       .map(
@@ -293,72 +321,9 @@ export class UnchangedValueFinder {
   }
 }
 
-/** Encoded values by key, of the columns that some update of the stretch leaves out. */
-export class KnownValues {
-  readonly columns: readonly number[];
-  hasAskedSource = false;
-  readonly #values = new Map<string, Buffer[]>();
-  readonly #own = new Map<number, Buffer[]>();
-
-  constructor(columns: number[]) {
-    this.columns = columns;
-  }
-
-  has(key: string): boolean {
-    return this.#values.has(key);
-  }
-
-  set(key: string, values: Buffer[]): void {
-    this.#values.set(key, values);
-  }
-
-  /** Values of one row of the stretch alone. */
-  setOwn(row: number, values: Buffer[]): void {
-    this.#own.set(row, values);
-  }
-
-  delete(key: string): void {
-    this.#values.delete(key);
-  }
-
-  /** What the row encoder asks for the columns of one row; `undefined` when neither row nor key has values. */
-  reader(row: number, key: string): UnchangedValues | undefined {
-    const values = this.#own.get(row) ?? this.#values.get(key);
-    if (!values) return undefined;
-    return (column, out) => {
-      const bytes = values[this.columns.indexOf(column)];
-      if (!bytes) return false;
-      out.writeBytes(bytes, 0, bytes.length);
-      return true;
-    };
-  }
-
-  /** Remembers the values of the row that was encoded last. */
-  remember(key: string, encoder: RowEncoder, out: ByteWriter): void {
-    this.#values.set(
-      key,
-      this.columns.map(c =>
-        Buffer.from(out.buf.subarray(encoder.columnStarts[c]!, encoder.columnStarts[c + 1]!)),
-      ),
-    );
-  }
-}
-
 function skipValue(column: EncoderColumn, buf: Buffer, pos: number): number {
   if (column.nullable && buf[pos++] === 1) return pos;
   return column.codec.skip(buf, pos);
-}
-
-function unchangedColumns(data: Buffer, tuple: number): number[] {
-  const found: number[] = [];
-  const count = data.readUInt16BE(tuple);
-  let pos = tuple + 2;
-  for (let c = 0; c < count; c++) {
-    const kind = data[pos]!;
-    if (kind === 0x75) found.push(c);
-    pos += kind === 0x6e || kind === 0x75 ? 1 : 5 + data.readInt32BE(pos + 1);
-  }
-  return found;
 }
 
 function isTooLarge(error: unknown): boolean {
