@@ -59,6 +59,7 @@ test('verify runs the pipeline itself, finds what differs, and goes beside a run
   const env = await pipelineOf(db);
   const first = await walCdc(['verify'], { env });
   assert.equal(first.code, 0, first.stderr + first.stdout);
+  assert.match(first.stderr, /has not run yet: it is run here/);
   assert.match(first.stdout, /^equal +public.t +1,000 rows$/m);
   assert.match(first.stdout, /Tables: 2 equal at [0-9A-F]+\/[0-9A-F]+/);
 

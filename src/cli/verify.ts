@@ -73,8 +73,10 @@ export function formatVerification(result: PipelineVerification): string {
     );
   const differing = result.tables.filter(table => table.differingCount > 0).length;
   const failed = result.tables.filter(table => table.error).length;
+  const unjudged = result.tables.filter(isUnjudged).length;
   const counts = [
-    `${result.tables.length - differing - result.tables.filter(t => t.error && t.differingCount === 0).length} equal`,
+    `${result.tables.length - differing - unjudged - result.tables.filter(t => t.error && t.differingCount === 0).length} equal`,
+    ...(unjudged > 0 ? [`${unjudged} changed all the time`] : []),
     ...(differing > 0 ? [`${differing} different`] : []),
     ...(failed > 0 ? [`${failed} not compared to the end`] : []),
     ...(result.stopped.length > 0 ? [`${result.stopped.length} stopped`] : []),
@@ -85,8 +87,15 @@ export function formatVerification(result: PipelineVerification): string {
   return lines.join('\n');
 }
 
-function verdict({ differingCount, error }: VerifyTableResult): string {
-  return differingCount > 0 ? 'DIFFERS' : error ? 'FAILED ' : 'equal  ';
+/** Nothing can be said about any of its rows. */
+function isUnjudged({ rows, moving, differingCount, error }: VerifyTableResult): boolean {
+  return rows === 0 && moving > 0 && differingCount === 0 && !error;
+}
+
+function verdict(table: VerifyTableResult): string {
+  if (table.differingCount > 0) return 'DIFFERS';
+  if (table.error) return 'FAILED ';
+  return isUnjudged(table) ? 'moving ' : 'equal  ';
 }
 
 function details({ rows, differingCount, moving }: VerifyTableResult): string {

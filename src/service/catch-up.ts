@@ -45,12 +45,17 @@ export class CatchUp {
     let said = '';
     for (;;) {
       const pid = await this.#streamingPid();
+      const known = await control.exists();
+      const checkpoint = known ? await control.loadCheckpoint() : undefined;
       if (pid === undefined) {
+        if (!checkpoint)
+          log.warn(
+            { slot: this.#options.config.postgres.slot },
+            'the pipeline has not run yet: it is run here, and leaves its slot and tables until "wal-cdc teardown"',
+          );
         if (await this.#runUntil('current')) return;
         continue;
       }
-      const known = await control.exists();
-      const checkpoint = known ? await control.loadCheckpoint() : undefined;
       const tables = known ? await control.loadTables() : [];
       const copying = tables.filter(table => table.state.phase === 'copying');
       if (checkpoint && tables.length > 0 && copying.length === 0) return;

@@ -19,19 +19,29 @@ export interface RowDifference {
   columns?: CellDifference[];
 }
 
+/**
+ * A row that differs is looked at again before that counts: an update that leaves out a large value may have been given one
+ * of later by the source, until the change that belongs to it arrives.
+ */
+const looksBeforeVerdict = 3;
+
 /** Counts and names what a merge finds in one table, over all rounds. Memory is bounded by the two limits. */
 export class TableComparison implements MergeEvents {
   rows = 0;
   equal = 0;
   differingCount = 0;
   readonly differing: RowDifference[] = [];
-  /** Keys whose rows are of later than the position; for the next round. */
+  /** Keys whose rows are of later than the position, or differ; for the next round. */
   moving: KeyTexts[] = [];
+  /** No other round comes. */
+  isLastRound = false;
   /** Moving rows that are not in `moving`: there are too many, or they have no key. */
   movingForgotten = 0;
 
   readonly #table: ComparedTable;
   readonly #limits: { maxDiffering: number; maxMoving: number };
+  /** How often rows were seen to differ, by key. */
+  readonly #doubts = new Map<string, number>();
   #postgres!: RowReader;
   #clickHouse!: RowReader;
 
@@ -52,34 +62,46 @@ export class TableComparison implements MergeEvents {
       this.rows++;
       this.equal++;
     } else if (newer) this.#move(this.#postgres);
-    else {
+    else if (this.#isEqual()) {
       this.rows++;
-      if (this.#isEqual()) this.equal++;
-      else this.#differ('different', this.#postgres);
-    }
+      this.equal++;
+    } else this.#differ('different', this.#postgres);
   }
 
   postgresOnly(deletedLater: boolean): void {
     if (deletedLater) this.#move(this.#postgres);
-    else {
-      this.rows++;
-      this.#differ('missing in ClickHouse', this.#postgres);
-    }
+    else this.#differ('missing in ClickHouse', this.#postgres);
   }
 
   clickHouseOnly(newer: boolean): void {
-    // A key that is not UTF-8 cannot be looked up in PostgreSQL, and cannot be in it.
-    if (newer && this.#table.key.every(i => isUtf8(fieldBytes(this.#clickHouse, i))))
-      this.#move(this.#clickHouse);
-    else {
-      this.rows++;
-      this.#differ('only in ClickHouse', this.#clickHouse);
-    }
+    if (newer && this.#canBeLookedUp(this.#clickHouse)) this.#move(this.#clickHouse);
+    else this.#differ('only in ClickHouse', this.#clickHouse);
+  }
+
+  /** A key that is not UTF-8 cannot be looked up in PostgreSQL, and cannot be in it. */
+  #canBeLookedUp(reader: RowReader): boolean {
+    return this.#table.key.every(i => isUtf8(fieldBytes(reader, i)));
+  }
+
+  #key(reader: RowReader): KeyTexts {
+    return this.#table.key.map(i => reader.text(i)!);
   }
 
   #move(reader: RowReader): void {
     if (this.#table.keyless || this.moving.length >= this.#limits.maxMoving) this.movingForgotten++;
-    else this.moving.push(this.#table.key.map(i => reader.text(i)!));
+    else this.moving.push(this.#key(reader));
+  }
+
+  #isWorthAnotherLook(reader: RowReader): boolean {
+    if (this.isLastRound || this.#table.keyless || this.moving.length >= this.#limits.maxMoving) return false;
+    if (!this.#canBeLookedUp(reader)) return false;
+    const key = this.#key(reader);
+    const name = JSON.stringify(key);
+    const looks = (this.#doubts.get(name) ?? 0) + 1;
+    if (looks >= looksBeforeVerdict) return false;
+    this.#doubts.set(name, looks);
+    this.moving.push(key);
+    return true;
   }
 
   #isEqual(): boolean {
@@ -103,6 +125,8 @@ export class TableComparison implements MergeEvents {
   }
 
   #differ(kind: RowDifference['kind'], reader: RowReader): void {
+    if (this.#isWorthAnotherLook(reader)) return;
+    this.rows++;
     this.differingCount++;
     if (this.differing.length >= this.#limits.maxDiffering) return;
     const { columns, key, keyless } = this.#table;

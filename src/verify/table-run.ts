@@ -86,13 +86,15 @@ export class TableRun {
   }
 
   async #compareAll(round: number, snapshot: SourceSnapshot, before: Storage | undefined): Promise<void> {
+    const { maxRounds = 5 } = this.#options;
     const comparison = this.#comparison!;
+    comparison.isLastRound = round >= maxRounds;
     const client = await snapshot.open();
     try {
       const storage = await lockedStorage(client, this.table);
       // TRUNCATE and rewrites do not respect snapshots: this one may see the table without its rows.
       if (before?.files !== storage.files) {
-        if (round < (this.#options.maxRounds ?? 5)) return;
+        if (round < maxRounds) return;
         throw new CdcError(
           'SCHEMA_CHANGED',
           `${qualifiedName(this.table)} was truncated or rewritten in each of ${round} rounds`,

@@ -83,12 +83,14 @@ export class ControlTables {
     for (const sql of ControlTables.createSql(this.#cluster)) await this.#clickhouse.command(sql);
   }
 
-  /** Whether `create` has been done, by any pipeline. */
+  /** Whether `create` has been done, by any pipeline, to the end. */
   async exists(): Promise<boolean> {
+    const names = Object.keys(tables);
     const rows = await this.#clickhouse.query(
-      `SELECT 1 FROM system.tables WHERE database = '${controlDatabase}' AND name = 'checkpoints'`,
+      `SELECT name FROM system.tables
+        WHERE database = '${controlDatabase}' AND name IN (${names.map(quoteString).join(', ')})`,
     );
-    return rows.length > 0;
+    return rows.length === names.length;
   }
 
   get #own(): string {
