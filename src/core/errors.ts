@@ -46,7 +46,7 @@ const kinds = {
     action: 'stop',
     exit: 3,
     about: 'PostgreSQL refused the user, the password or the database name.',
-    hint: 'Check postgres.url: user, password, database, and the rules in pg_hba.conf.',
+    hint: 'Check postgres.url (user, password, database), WAL_CDC_POSTGRES_PASSWORD, which goes before it, and the rules in pg_hba.conf.',
   },
   SOURCE_TLS: {
     action: 'stop',
@@ -154,7 +154,7 @@ const kinds = {
     action: 'stop',
     exit: 3,
     about: 'ClickHouse refused the user or the password.',
-    hint: 'Check user and password in clickhouse.url.',
+    hint: 'Check user and password in clickhouse.url, and WAL_CDC_CLICKHOUSE_PASSWORD, which goes before them.',
   },
   SINK_PRIVILEGE: {
     action: 'stop',
@@ -196,7 +196,7 @@ const kinds = {
     action: 'stop-table',
     exit: 3,
     about: 'The role may not read the table, or row security would hide rows from it.',
-    hint: 'GRANT SELECT on the table, and USAGE on its schema, to the role; for row security, use a role with BYPASSRLS.',
+    hint: 'GRANT SELECT on the table, and USAGE on its schema, to the role; for row security, use a role with BYPASSRLS. The service that runs takes it in within seconds.',
   },
   TABLE_UNSUPPORTED: {
     action: 'stop-table',

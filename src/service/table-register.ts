@@ -79,6 +79,7 @@ export class TableRegister {
     );
     const isKnown = (source: SourceTable) => {
       const table = sink.tables.get(source.id);
+      if (table && canBeReadNow(table.state, source)) return false;
       return table && (table.state.phase !== 'streaming' || sameColumns(table.state.columns, source.columns));
     };
     const changed = described.filter(source => !isKnown(source));
@@ -86,9 +87,9 @@ export class TableRegister {
     await between(async () => {
       for (const source of changed) {
         const table = sink.tables.get(source.id);
-        if (table) await this.#followOrStop(table, source);
+        if (table && !canBeReadNow(table.state, source)) await this.#followOrStop(table, source);
         else {
-          log.info({ table: qualifiedName(source) }, 'a table was added');
+          log.info({ table: qualifiedName(source) }, table ? 'a table can be read now' : 'a table was added');
           const job = await this.register(source);
           if (job) startCopy(job);
         }
@@ -415,6 +416,11 @@ export function requireReadable(source: SourceTable): void {
     throw new CdcError('TABLE_UNREADABLE', `table ${table} cannot be copied: ${source.unreadable}`, {
       table,
     });
+}
+
+/** Whether the table was left out because it could not be read, and may be taken in now. */
+function canBeReadNow({ stopped, base }: TableState, source: SourceTable): boolean {
+  return stopped?.code === 'TABLE_UNREADABLE' && base === undefined && !source.unreadable;
 }
 
 /** Whether the table stopped before the first row of its copy. Then the next start tries again, as the hint says. */

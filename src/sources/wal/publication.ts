@@ -63,6 +63,12 @@ export async function addToPublication(client: pg.Client, name: string, tables: 
     await client.query(sql);
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
+    // Somebody else adds tables too: one by one it is seen which are left.
+    if (code === '42710' && tables.length === 1) return;
+    if (code === '42710') {
+      for (const table of tables) await addToPublication(client, name, [table]);
+      return;
+    }
     if (code === '42501')
       throw new CdcError(
         'SOURCE_PRIVILEGE',
