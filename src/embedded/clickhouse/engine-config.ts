@@ -39,7 +39,10 @@ const userGrants = [
   ...tableEngines.map(engine => `TABLE ENGINE ON ${engine}`),
 ];
 
-/** config.xml: small pools and caches for a machine shared with everything else, acknowledged inserts on disk. */
+/**
+ * config.xml: small pools and caches for a machine shared with everything else, acknowledged inserts on disk. Outdated parts
+ * are removed by one thread: more of them hold up the inserts of that second. Statistics would be one more file per part.
+ */
 export function buildServerXml(usersPath: string): string {
   return `<clickhouse>
   <logger>
@@ -53,9 +56,11 @@ ${silentLoggers.map(name => `      <logger><name>${name}</name><level>none</leve
   <mark_cache_size>${quarterGiB / 4}</mark_cache_size>
   <primary_index_cache_size>${quarterGiB / 4}</primary_index_cache_size>
   <background_pool_size>2</background_pool_size>
+  <max_parts_cleaning_thread_pool_size>1</max_parts_cleaning_thread_pool_size>
   <asynchronous_metrics_update_period_s>30</asynchronous_metrics_update_period_s>
   <asynchronous_heavy_metrics_update_period_s>600</asynchronous_heavy_metrics_update_period_s>
   <merge_tree>
+    <auto_statistics_types></auto_statistics_types>
     <fsync_after_insert>1</fsync_after_insert>
     <fsync_part_directory>1</fsync_part_directory>
     <number_of_free_entries_in_pool_to_lower_max_size_of_merge>1</number_of_free_entries_in_pool_to_lower_max_size_of_merge>

@@ -9,6 +9,8 @@ import { CdcError, type ErrorCode } from '../../core/errors.ts';
 const settings = {
   async_insert: 0,
   wait_end_of_query: 1,
+  // Without it the answer that is waited for goes through a temporary file, however short it is.
+  http_response_buffer_size: '1048576',
   input_format_null_as_default: 0,
   input_format_skip_unknown_fields: 0,
   insert_null_as_default: 0,
