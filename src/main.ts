@@ -39,7 +39,9 @@ command('demo', 'Run PostgreSQL, ClickHouse and the pipeline between them, all e
     new Option('--for <duration>', 'end after this time, as in 60s or 5m; otherwise on Ctrl-C').argParser(
       parseDuration,
     ),
-    new Option('--rate <number>', 'rows written per second').argParser(parseWhole(1, 1_000_000)).default(500),
+    new Option('--rate <number>', 'transactions written per second')
+      .argParser(parseWhole(1, 1_000_000))
+      .default(500),
     portOption('port of the status page', 8080),
     new Option('--dir <folder>', 'where the databases live').default('.wal-cdc/demo'),
     configOption(),
@@ -59,7 +61,6 @@ command('demo', 'Run PostgreSQL, ClickHouse and the pipeline between them, all e
 
 command('run', 'Run the service: read changes, write them to ClickHouse', {
   examples: [
-    'run',
     'run --mode wal --postgres postgres://me@db/app --clickhouse http://me@ch:8123',
     "run --config wal-cdc.yaml --tables 'public.*,shop.orders'",
     'run --config wal-cdc.yaml --until current',

@@ -7,7 +7,7 @@ import { createDemoSchema } from '../demo/schema.ts';
 import { type DemoWriters, startWriters } from '../demo/writers.ts';
 import { startClickHouse } from '../embedded/clickhouse.ts';
 import { startPostgres } from '../embedded/postgres.ts';
-import { formatLiveLine } from '../observe/format-status.ts';
+import { formatCount, formatLiveLine } from '../observe/format-status.ts';
 import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { startServer } from '../observe/server.ts';
@@ -85,10 +85,11 @@ async function runDemo(
 PostgreSQL   psql ${postgresUrl}
 ClickHouse   ${clickhouseUrl}   (database cdc; SELECT … FINAL is the current table)
 Status page  ${server.url}
-
-Writing ${options.rate} transactions per second; write to PostgreSQL yourself and watch it arrive. Ctrl-C ends and verifies.
 `);
-    await Promise.race([running, untilStreaming(service, stop)]);
+    await Promise.race([running, untilCopied(service, stop)]);
+    console.log(
+      `Writing ${options.rate} transactions per second; write to PostgreSQL yourself and watch it arrive. Ctrl-C ends and verifies.\n`,
+    );
     probe = new InsertProbe(splitAddress(clickhouseUrl));
     const startedAtMs = performance.now();
     writers = startWriters({ url: postgresUrl, rate: options.rate });
@@ -110,8 +111,23 @@ Writing ${options.rate} transactions per second; write to PostgreSQL yourself an
   }
 }
 
-async function untilStreaming(service: WalService, stop: AbortSignal): Promise<void> {
-  while (!stop.aborted && !/streaming|copying/.test(service.status().phase)) await sleep(50);
+/** So that the figures at the end are of the stream. */
+async function untilCopied(service: WalService, stop: AbortSignal): Promise<void> {
+  const startedAtMs = performance.now();
+  let wasCopying = false;
+  while (!stop.aborted) {
+    const { phase, tables } = service.status();
+    const isCopying = phase === 'copying' || tables.some(({ state }) => /pending|copying/.test(state));
+    if (phase === 'streaming' && !isCopying) {
+      const rows = tables.reduce((sum, { copiedRows = 0 }) => sum + copiedRows, 0);
+      const seconds = (performance.now() - startedAtMs) / 1000;
+      if (wasCopying)
+        console.log(`Copied ${formatCount(rows)} rows that were there before, in ${seconds.toFixed(1)} s.`);
+      return;
+    }
+    wasCopying ||= isCopying;
+    await sleep(20);
+  }
 }
 
 /** Shows the live line until the time is up, or for ever. */

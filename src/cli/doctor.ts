@@ -50,6 +50,6 @@ function summary(findings: readonly Finding[], failures: number): string {
   const warnings = findings.filter(finding => finding.level === 'warn').length;
   const counts = `${findings.length} checks: ${failures} failed, ${warnings} with a warning.`;
   return failures > 0
-    ? `${counts} run would not work as configured; see the lines that begin with FAIL.`
+    ? `${counts} Not everything would run as configured; see the lines that begin with FAIL.`
     : `${counts} run can work.`;
 }
