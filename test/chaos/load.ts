@@ -80,8 +80,8 @@ export class Load {
     const special = random.below(100);
     try {
       await client.query('BEGIN');
-      if (special < 4) await truncateAndFill(session);
-      else if (special < 8) await appendKeyless(session);
+      if (special < 2) await truncateAndFill(session);
+      else if (special < 6) await appendKeyless(session);
       else await this.#someChanges(session);
       // Long ones end after others that began later.
       if (chance < 6) await delay(50 + random.below(1000));

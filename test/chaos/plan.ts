@@ -44,7 +44,7 @@ const points = [
   point('copy-exchange', 2, true),
   point('copy-exchanged', 2, true),
   point('truncate', 2),
-  point('toast-lookup', 8),
+  point('toast-lookup', 4),
 ];
 const others = [
   'service at a random time',

@@ -3,6 +3,7 @@ import pg from 'pg';
 import { type EmbeddedClickHouse, startClickHouse } from '../../src/embedded/clickhouse.ts';
 import { type EmbeddedPostgres, startPostgres } from '../../src/embedded/postgres.ts';
 import { freePort } from '../support/free-port.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { FaultyLine } from './faulty-line.ts';
 
 export interface ServersOptions {
@@ -121,4 +122,9 @@ export async function connect(url: string): Promise<pg.Client> {
   client.on('error', () => {});
   await client.connect();
   return client;
+}
+
+/** Connects as soon as the server lets anybody in: one that recovers from a crash does not. */
+export function connectWhenUp(url: string): Promise<pg.Client> {
+  return waitFor(() => connect(url).catch(() => undefined), { what: 'PostgreSQL to accept connections' });
 }
