@@ -40,8 +40,10 @@ const userGrants = [
 ];
 
 /**
- * config.xml: small pools and caches for a machine shared with everything else, acknowledged inserts on disk. Outdated parts
- * are removed by one thread: more of them hold up the inserts of that second. Statistics would be one more file per part.
+ * config.xml: small pools and caches for a machine shared with everything else, acknowledged inserts on disk. Merges are not
+ * synced: outdated parts stay until the operating system has written what replaced them, also when the machine loses
+ * power (a server does the same; this engine would remove them at once). One thread removes them: more hold up the inserts of
+ * that second. Merges take ten parts or more, and statistics would be one more file per part.
  */
 export function buildServerXml(usersPath: string): string {
   return `<clickhouse>
@@ -61,6 +63,8 @@ ${silentLoggers.map(name => `      <logger><name>${name}</name><level>none</leve
   <asynchronous_heavy_metrics_update_period_s>600</asynchronous_heavy_metrics_update_period_s>
   <merge_tree>
     <auto_statistics_types></auto_statistics_types>
+    <old_parts_lifetime>120</old_parts_lifetime>
+    <min_parts_to_merge_at_once>10</min_parts_to_merge_at_once>
     <fsync_after_insert>1</fsync_after_insert>
     <fsync_part_directory>1</fsync_part_directory>
     <number_of_free_entries_in_pool_to_lower_max_size_of_merge>1</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
