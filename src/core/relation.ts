@@ -18,6 +18,23 @@ export interface Column {
   /** `atttypmod`; -1 when there is none. */
   typmod: number;
   notNull: boolean;
+  /** Of a column whose values come in Debezium envelopes. */
+  wire?: Wire;
+}
+
+/**
+ * How Debezium writes the values of a column: the Kafka Connect schema of the field, or of the elements of an array. Empty
+ * when messages carry no schema; then the settings under `kafka.connector` say it.
+ */
+export interface Wire {
+  /** `int16`, `int64`, `double`, `boolean`, `string`, `bytes`, `array`, `map`, `struct` … */
+  type?: string;
+  /** Semantic type, as in `io.debezium.time.MicroTimestamp`. */
+  name?: string;
+  /** As in `{ scale: '2', 'connect.decimal.precision': '12' }`. */
+  parameters?: Readonly<Record<string, string>>;
+  optional?: boolean;
+  items?: Wire;
 }
 
 /** `pg_class.relreplident`: default, nothing, full, index. */

@@ -2,19 +2,12 @@ import { Op, RowGroup, type Transactions } from '../../core/batch.ts';
 import type { ByteWriter } from '../../core/byte-writer.ts';
 import { CdcError } from '../../core/errors.ts';
 import { qualifiedName, type Relation } from '../../core/relation.ts';
+import { Kind, Marker } from '../../core/tuple.ts';
 import { writeChangeVersion, writeCopyVersion } from '../../core/version.ts';
 import { quoteIdentifier } from './names.ts';
 import type { Codec, Encode } from './types/codec.ts';
 import { InvalidValue } from './types/codec.ts';
 import { writeInteger } from './types/int64.ts';
-
-/** Kinds of values in a pgoutput tuple (docs: "Logical Replication Message Formats", TupleData). */
-const kindNull = 0x6e; // 'n'
-const kindUnchanged = 0x75; // 'u'
-const kindBinary = 0x62; // 'b'
-
-const markerNew = 0x4e; // 'N'
-const markerOld = 0x4f; // 'O'
 
 /** µs between the Unix epoch and PostgreSQL's. */
 const epochOffsetUs = 946_684_800_000_000;
@@ -100,13 +93,13 @@ export class RowEncoder {
       const marker = data[offset]!;
       let tuple = offset + 1;
       let old = -1;
-      if (marker !== markerNew) {
+      if (marker !== Marker.new) {
         const fresh = skipTuple(data, tuple) + 1;
         if (this.keyChanged(data, tuple, fresh)) {
           this.#encodeTuple(data, tuple, out, true, -1);
           this.#finish(group, at, 0, 1, transactions, out);
         }
-        if (marker === markerOld) old = tuple;
+        if (marker === Marker.old) old = tuple;
         tuple = fresh;
       }
       this.#encodeTuple(data, tuple, out, false, old, unchanged);
@@ -128,7 +121,7 @@ export class RowEncoder {
   ): void {
     const at = i * RowGroup.stride;
     const offset = group.index[at]!;
-    if (data[offset] === markerNew) return;
+    if (data[offset] === Marker.new) return;
     const old = offset + 1;
     if (!this.keyChanged(data, old, skipTuple(data, old) + 1)) return;
     this.#encodeTuple(data, old, out, true, -1);
@@ -174,7 +167,7 @@ export class RowEncoder {
     for (const c of this.#keyColumns) {
       const a = columnAt(data, old, c);
       const b = columnAt(data, fresh, c);
-      if (data[b] === kindUnchanged) continue;
+      if (data[b] === Kind.unchanged) continue;
       const lengthA = valueLength(data, a);
       if (data[a] !== data[b] || lengthA !== valueLength(data, b)) return true;
       if (lengthA > 0 && data.compare(data, b + 5, b + 5 + lengthA, a + 5, a + 5 + lengthA) !== 0)
@@ -187,7 +180,7 @@ export class RowEncoder {
   encodeKey(data: Buffer, tuple: number, fallback: number, out: ByteWriter): void {
     for (const c of this.#keyColumns) {
       let at = columnAt(data, tuple, c);
-      if (data[at] === kindUnchanged && fallback >= 0) at = columnAt(data, fallback, c);
+      if (data[at] === Kind.unchanged && fallback >= 0) at = columnAt(data, fallback, c);
       this.#encodeField(c, data, at, out);
     }
   }
@@ -196,11 +189,11 @@ export class RowEncoder {
   rawKey(data: Buffer, tuple: number, fallback: number): { name: string; binary: boolean; value: Buffer }[] {
     return this.#keyColumns.map(c => {
       let at = columnAt(data, tuple, c);
-      if (data[at] === kindUnchanged && fallback >= 0) at = columnAt(data, fallback, c);
+      if (data[at] === Kind.unchanged && fallback >= 0) at = columnAt(data, fallback, c);
       const length = valueLength(data, at);
       return {
         name: this.columns[c]!.name,
-        binary: data[at] === kindBinary,
+        binary: data[at] === Kind.binary,
         value: Buffer.from(data.subarray(at + 5, at + 5 + length)),
       };
     });
@@ -233,11 +226,11 @@ export class RowEncoder {
         this.#column = c;
         this.columnStarts[c] = out.pos;
         const kind = data[pos]!;
-        if (kind === kindNull) {
+        if (kind === Kind.null) {
           pos++;
           if (tombstone && columns[c]!.key) throw keyGone(this.relation, columns[c]!.name);
           this.#encodeNull(c, out, tombstone);
-        } else if (kind === kindUnchanged) {
+        } else if (kind === Kind.unchanged) {
           pos++;
           if (tombstone) this.#encodeNull(c, out, true);
           else if (old >= 0) this.#encodeField(c, data, columnAt(data, old, c), out);
@@ -247,8 +240,8 @@ export class RowEncoder {
           const length = readInt32(data, pos + 1);
           pos += 5;
           if (tombstone && !columns[c]!.key)
-            this.#encodeOrDefault(c, kind === kindBinary, data, pos, pos + length, out);
-          else this.#encodeValue(c, kind === kindBinary, data, pos, pos + length, out);
+            this.#encodeOrDefault(c, kind === Kind.binary, data, pos, pos + length, out);
+          else this.#encodeValue(c, kind === Kind.binary, data, pos, pos + length, out);
           pos += length;
         }
       }
@@ -261,8 +254,8 @@ export class RowEncoder {
   }
 
   #encodeField(c: number, data: Buffer, at: number, out: ByteWriter): void {
-    if (data[at] === kindNull) this.#encodeNull(c, out, false);
-    else this.#encodeValue(c, data[at] === kindBinary, data, at + 5, at + 5 + valueLength(data, at), out);
+    if (data[at] === Kind.null) this.#encodeNull(c, out, false);
+    else this.#encodeValue(c, data[at] === Kind.binary, data, at + 5, at + 5 + valueLength(data, at), out);
   }
 
   #encodeValue(c: number, binary: boolean, data: Buffer, start: number, end: number, out: ByteWriter): void {
@@ -396,24 +389,24 @@ function columnAt(data: Buffer, pos: number, c: number): number {
 
 function skipField(data: Buffer, pos: number): number {
   const kind = data[pos]!;
-  return kind === kindNull || kind === kindUnchanged ? pos + 1 : pos + 5 + readInt32(data, pos + 1);
+  return kind === Kind.null || kind === Kind.unchanged ? pos + 1 : pos + 5 + readInt32(data, pos + 1);
 }
 
 function valueLength(data: Buffer, pos: number): number {
   const kind = data[pos]!;
-  return kind === kindNull || kind === kindUnchanged ? 0 : readInt32(data, pos + 1);
+  return kind === Kind.null || kind === Kind.unchanged ? 0 : readInt32(data, pos + 1);
 }
 
 /** Whether the new tuple of an update leaves out a value that its old tuple does not have either. */
 export function lacksValues(data: Buffer, offset: number): boolean {
   const marker = data[offset]!;
-  if (marker === markerOld) return false;
+  if (marker === Marker.old) return false;
   let pos = offset + 1;
-  if (marker !== markerNew) pos = skipTuple(data, pos) + 1;
+  if (marker !== Marker.new) pos = skipTuple(data, pos) + 1;
   const count = (data[pos]! << 8) | data[pos + 1]!;
   pos += 2;
   for (let c = 0; c < count; c++) {
-    if (data[pos] === kindUnchanged) return true;
+    if (data[pos] === Kind.unchanged) return true;
     pos = skipField(data, pos);
   }
   return false;

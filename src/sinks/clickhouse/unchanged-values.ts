@@ -4,6 +4,7 @@ import { crashPoint } from '../../core/crash-point.ts';
 import { CdcError } from '../../core/errors.ts';
 import type { Lsn } from '../../core/lsn.ts';
 import type { Relation } from '../../core/relation.ts';
+import { Marker } from '../../core/tuple.ts';
 import { changeOrdinal, composeVersion } from '../../core/version.ts';
 import type { ClickHouse } from './client.ts';
 import { KnownValues } from './known-values.ts';
@@ -25,7 +26,6 @@ export type FetchSourceRow = (
   columns: string[],
 ) => Promise<(string | null)[] | undefined>;
 
-const markerNew = 0x4e; // 'N'
 /** Keys per look-up at most, fewer while the values found are larger than this. */
 const maxKeys = 2000;
 const maxResultBytes = 64 << 20;
@@ -254,7 +254,7 @@ export class UnchangedValueFinder {
     }
     let tuple = offset + 1;
     let old = -1;
-    if (data[offset] !== markerNew) {
+    if (data[offset] !== Marker.new) {
       old = tuple;
       tuple = skipTuple(data, tuple) + 1;
     }
