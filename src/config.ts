@@ -54,7 +54,7 @@ export interface Config
     publication: string;
     publicationGiven: boolean;
   };
-  kafka: Pick<Settings['kafka'], 'brokers' | 'topics' | 'registry'> & {
+  kafka: Pick<Settings['kafka'], 'brokers' | 'topics' | 'registry' | 'connector'> & {
     group: string;
     tls?: TlsDetails;
     sasl?: {
@@ -230,6 +230,7 @@ function resolveKafka(kafka: Settings['kafka'], ownName: string, problem: Proble
     topics: kafka.topics,
     registry: kafka.registry && new URL(kafka.registry).href,
     group: kafka.group ?? ownName,
+    connector: kafka.connector,
     ...(enabled && { tls: details ?? {} }),
     ...(mechanism && { sasl: { mechanism, username: username!, password: password! } }),
   };

@@ -182,6 +182,44 @@ export const schema = section({
       flag: '--registry',
       secret: true,
     }),
+    connector: section({
+      decimals: setting(z.enum(['string', 'precise', 'double']).default('string'), {
+        about: "the connector's `decimal.handling.mode`, for messages without a schema",
+        expects: 'string, precise or double',
+      }),
+      times: setting(
+        z
+          .enum([
+            'isostring',
+            'adaptive',
+            'adaptive_time_microseconds',
+            'connect',
+            'microseconds',
+            'nanoseconds',
+          ])
+          .default('isostring'),
+        {
+          about: "the connector's `time.precision.mode`, for messages without a schema",
+          expects: 'isostring, adaptive, adaptive_time_microseconds, connect, microseconds or nanoseconds',
+        },
+      ),
+      binary: setting(z.enum(['base64', 'base64-url-safe', 'hex', 'bytes']).default('base64'), {
+        about: "the connector's `binary.handling.mode`, for messages without a schema",
+        expects: 'base64, base64-url-safe, hex or bytes',
+      }),
+      intervals: setting(z.enum(['string', 'numeric']).default('string'), {
+        about: "the connector's `interval.handling.mode`, for messages without a schema",
+        expects: 'string or numeric',
+      }),
+      hstore: setting(z.enum(['json', 'map']).default('json'), {
+        about: "the connector's `hstore.handling.mode`, for messages without a schema",
+        expects: 'json or map',
+      }),
+      placeholder: setting(text().default('__debezium_unavailable_value'), {
+        about: "the connector's `unavailable.value.placeholder`: stands for large values that did not change",
+        expects: 'text',
+      }),
+    }),
     tls: section({
       enabled: setting(boolean().default(false), {
         about: 'whether connections use TLS',
