@@ -77,11 +77,12 @@ export function splitAddress(text: string): ClickHouseAddress {
 
 const oldestVersion = [26, 3];
 
-/** Connects, refuses servers that are too old and asks what this one can do. */
+/** Connects, refuses servers that are too old and asks what this one can do. `owner`: see `ClickHouse`. */
 export async function connectClickHouse(
   address: ClickHouseAddress,
+  owner?: string,
 ): Promise<{ clickhouse: ClickHouse; version: string; capabilities: ServerCapabilities }> {
-  const clickhouse = new ClickHouse(address);
+  const clickhouse = new ClickHouse(address, owner);
   try {
     const [row] = await clickhouse.query<{ version: string; time64: string }>(
       `SELECT version() AS version, (SELECT count() FROM system.data_type_families WHERE name = 'Time64') AS time64`,

@@ -129,7 +129,7 @@ export class WalSession {
           hint: 'Leave it out: a row that cannot be written stops its table; columns.….onInvalid says what happens to values.',
         },
       );
-    const clickhouse = await connectClickHouse(options.clickhouse);
+    const clickhouse = await connectClickHouse(options.clickhouse, `wal-cdc/${config.pipeline}`);
     let source: SourceSession | undefined;
     try {
       source = await openSource(config.postgres.address!);
@@ -218,6 +218,8 @@ export class WalSession {
     this.#pipeline = pipeline;
     try {
       await stream.start();
+      // The slot is held: whoever held it before writes no more, but for what is under way.
+      await this.#clickhouse.clickhouse.endLeftovers();
       started();
       if (this.#stopped) return;
       if (until !== undefined) await this.#expect(until === 'current' ? await this.#flushedLsn() : until);

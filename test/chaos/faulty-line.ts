@@ -40,6 +40,11 @@ export class FaultyLine implements AsyncDisposable {
     if (!request) for (const end of this.#stuck.splice(0)) end();
   }
 
+  /** Breaks the connections that there are. */
+  break(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   #join(client: Socket, target: Socket): void {
     let isDoomed = false;
     const end = () => {
@@ -76,7 +81,7 @@ export class FaultyLine implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.break();
     await once(this.#server, 'close');
   }
 }

@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { type ClickHouseClient, ClickHouseError, createClient } from '@clickhouse/client';
 import { CdcError, type ErrorCode } from '../../core/errors.ts';
+import { quoteString } from './names.ts';
 
 /**
  * Everything that correctness depends on is sent with each statement: server defaults differ between versions
@@ -27,8 +29,14 @@ const settings = {
 export class ClickHouse {
   readonly client: ClickHouseClient;
   readonly #where: string;
+  /** What the ids of inserts begin with. */
+  readonly #owner: string;
+  /** Inserts whose answer was lost: they may be running still. */
+  readonly #unsettled = new Set<string>();
 
-  constructor(address: { url: string; user: string; password: string }) {
+  /** `owner`: names who inserts, for `endLeftovers`. */
+  constructor(address: { url: string; user: string; password: string }, owner = 'wal-cdc') {
+    this.#owner = `${owner}/`;
     this.#where = `ClickHouse at ${new URL(address.url).host} as ${address.user}`;
     this.client = createClient({
       url: address.url,
@@ -55,21 +63,44 @@ export class ClickHouse {
   }
 
   async command(sql: string): Promise<void> {
-    try {
-      await this.client.command({ query: sql });
-    } catch (error) {
-      throw this.#error(error, sql);
-    }
+    await this.#settle();
+    await this.#run(sql);
   }
 
   /** `INSERT … FORMAT …` with `body` as its data. Resolves when every row is durable; the outcome of a failure is unknown. */
   async insert(sql: string, body: Buffer): Promise<void> {
+    await this.#settle();
+    const id = this.#owner + randomUUID();
     try {
       const { stream } = await this.client.exec({
         query: sql,
+        query_id: id,
         values: Readable.from([body], { objectMode: false }),
       });
       await drain(stream);
+    } catch (error) {
+      const failure = this.#error(error, sql);
+      if (failure.code === 'SINK_UNREACHABLE') this.#unsettled.add(id);
+      throw failure;
+    }
+  }
+
+  /** Ends inserts of `owner` that a process which is gone has left: they could still land behind a later statement. */
+  async endLeftovers(): Promise<void> {
+    await this.#run(`KILL QUERY WHERE startsWith(query_id, ${quoteString(this.#owner)}) SYNC`);
+  }
+
+  /** ClickHouse carries on with an insert whose client is gone. What comes next must come after it. */
+  async #settle(): Promise<void> {
+    if (this.#unsettled.size === 0) return;
+    const ids = [...this.#unsettled];
+    await this.#run(`KILL QUERY WHERE query_id IN (${ids.map(quoteString).join(', ')}) SYNC`);
+    for (const id of ids) this.#unsettled.delete(id);
+  }
+
+  async #run(sql: string): Promise<void> {
+    try {
+      await this.client.command({ query: sql });
     } catch (error) {
       throw this.#error(error, sql);
     }
