@@ -23,6 +23,8 @@ export class AckWatch {
   readonly violations: string[] = [];
   /** Comparisons that were made. */
   checks = 0;
+  /** Bytes of WAL that the slot had not confirmed when it was looked at last. */
+  backlogBytes = 0;
   readonly #options: AckWatchOptions;
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
@@ -73,10 +75,12 @@ export class AckWatch {
   async #readConfirmed(): Promise<bigint | undefined> {
     try {
       this.#client ??= await connect(this.#options.postgresUrl);
-      const { rows } = await this.#client.query<{ lsn: string | null }>(
-        'SELECT confirmed_flush_lsn::text AS lsn FROM pg_replication_slots WHERE slot_name = $1',
+      const { rows } = await this.#client.query<{ lsn: string | null; backlog: string | null }>(
+        `SELECT confirmed_flush_lsn::text AS lsn, pg_current_wal_insert_lsn() - confirmed_flush_lsn AS backlog
+           FROM pg_replication_slots WHERE slot_name = $1`,
         [this.#options.slot],
       );
+      this.backlogBytes = Number(rows[0]?.backlog ?? 0);
       return rows[0]?.lsn ? parseLsn(rows[0].lsn) : undefined;
     } catch (error) {
       await this.#client?.end().catch(() => {});

@@ -51,6 +51,8 @@ const publication = 'wal_cdc_default';
 /** Pages of a chunk: the tables of the load have some dozens. */
 const chunkPages = 16;
 const crashPointPatienceMs = 12_000;
+/** More than a large transaction or a rewritten table; what a service that is down for some seconds leaves. */
+const backlogLimitBytes = 64 << 20;
 /** What a start may end with while a server is away. */
 const outageCodes = ['SOURCE_UNREACHABLE', 'SINK_UNREACHABLE', 'SLOT_IN_USE'];
 
@@ -107,11 +109,13 @@ class Chaos {
       pipeline: this.#config.pipeline,
       slot: this.#config.postgres.slot,
     });
-    this.#load = new Load({ url: postgres.url, seed, connections });
+    const isBehind = () => this.#watch.backlogBytes > backlogLimitBytes;
+    this.#load = new Load({ url: postgres.url, seed, connections, isBehind });
     this.#upkeep = new Upkeep({
       url: postgres.url,
       seed,
       load: this.#load,
+      isBehind,
       publication,
       additionIntervalMs: 20_000,
     });

@@ -8,6 +8,8 @@ export interface LoadOptions {
   url: string;
   seed: number;
   connections: number;
+  /** Whether the service falls behind: on a busy machine a load that does not care would never be caught up with. */
+  isBehind(): boolean;
 }
 
 export interface LoadStats {
@@ -63,6 +65,7 @@ export class Load {
         client = await connect(url);
         await resolvePrepared({ client, random, connection });
         while (!signal.aborted) {
+          while (this.#options.isBehind() && !signal.aborted) await delay(100);
           await this.#transaction({ client, random, connection });
           await delay(random.below(30), undefined, { signal }).catch(() => {});
         }

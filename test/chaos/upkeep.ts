@@ -9,6 +9,7 @@ export interface UpkeepOptions {
   url: string;
   seed: number;
   load: Load;
+  isBehind(): boolean;
   publication: string;
   /** Live additions are at least this far apart. */
   additionIntervalMs: number;
@@ -51,7 +52,7 @@ export class Upkeep {
         await client.query("SET lock_timeout = '2s'");
         while (!signal.aborted) {
           await delay(200 + this.#random.below(600), undefined, { signal }).catch(() => {});
-          await this.#once(client);
+          if (!this.#options.isBehind()) await this.#once(client);
         }
       } catch {
         await delay(200, undefined, { signal }).catch(() => {});
