@@ -50,7 +50,7 @@ export interface ChaosReport {
 const publication = 'wal_cdc_default';
 /** Pages of a chunk: the tables of the load have some dozens. */
 const chunkPages = 16;
-const crashPointPatienceMs = 12_000;
+const crashPointPatienceMs = 15_000;
 /** More than a large transaction or a rewritten table; what a service that is down for some seconds leaves. */
 const backlogLimitBytes = 64 << 20;
 /** What a start may end with while a server is away. */
@@ -256,14 +256,15 @@ class Chaos {
   async #kill(kill: Kill, awayMs: number): Promise<boolean> {
     switch (kill.kind) {
       case 'service at a crash point':
-        for (let passage = kill.passage; ; passage = 1) {
-          this.#nextEnv = { WAL_CDC_CRASH_AT: `${kill.point}:${passage}` };
+        // A start may meet an outage, a copy wait for transactions that are open.
+        for (let tries = 0; tries < 4; tries++) {
+          this.#nextEnv = { WAL_CDC_CRASH_AT: `${kill.point}:${tries === 0 ? kill.passage : 1}` };
           await this.#restartService('SIGTERM', kill.recopy);
           const died = await Promise.race([this.#service.exited, delay(crashPointPatienceMs)]);
           if (died?.signal === 'SIGKILL') return true;
           if (!died) await this.#endService('SIGKILL');
-          if (passage === 1) return false;
         }
+        return false;
       case 'service at a random time':
         if (kill.recopy) {
           await this.#restartService('SIGKILL', kill.recopy);
