@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 export interface WaitOptions {
   /** What is waited for, named by the failure: "the row to arrive". */
   what: string;
-  /** Default 30,000. */
+  /** Default 90,000: on a machine that does much else all takes its time. */
   timeoutMs?: number;
 }
 
@@ -13,7 +13,7 @@ export interface WaitOptions {
  */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,
-  { what, timeoutMs = 30_000 }: WaitOptions,
+  { what, timeoutMs = 90_000 }: WaitOptions,
 ): Promise<Exclude<T, false | null | undefined>> {
   const deadline = performance.now() + timeoutMs;
   for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 1.5, 100)) {
