@@ -39,9 +39,9 @@ test('without settings everything has its default', () => {
   assert.deepEqual(config.tables, ['*.*']);
   assert.deepEqual(config.postgres, {
     address: undefined,
-    slot: 'wal_cdc_default',
+    slot: 'wal_cdc_synthetic',
     slotGiven: false,
-    publication: 'wal_cdc_default',
+    publication: 'wal_cdc_synthetic',
     publicationGiven: false,
   });
   assert.equal(config.clickhouse.url, undefined);
@@ -88,22 +88,46 @@ test('every setting can be given by its variable, and by a file', () => {
     'kafka.connector.intervals': 'numeric',
     'kafka.connector.hstore': 'map',
     'kafka.tls.enabled': 'true',
-    'kafka.sasl.mechanism': 'plain',
+    'kafka.sasl.tokenUrl': 'https://h/token',
     'clickhouse.url': 'http://me@h:8123',
     'arrays.nullFlag': 'true',
     snapshot: 'none',
     tables: '[public.*]',
     exclude: 'public.x',
     listen: '[::1]:0',
+    'synthetic.into': 'postgres',
+    'synthetic.updates': '0.5',
+    'synthetic.deletes': '.2',
+    'synthetic.start': '2024-02-29T12:00:00+01:00',
     'batch.maxBytes': '1 GiB',
     'log.level': 'debug',
     'log.format': 'json',
   };
   const pem = '-----BEGIN X-----\nx\n-----END X-----';
-  for (const suffix of ['', '_FILE']) {
+  // Of each mechanism, what it does not take.
+  const mechanisms = {
+    plain: /sasl\.(token|tokenUrl|clientId|clientSecret|scope)$/,
+    oauthbearer: /sasl\.(username|password|token)$/,
+    'oauthbearer with a token': /sasl\.(username|password|tokenUrl|clientId|clientSecret|scope)$/,
+  };
+  const sasl = {
+    plain: { mechanism: 'plain', username: 'x_username', password: 'x_password' },
+    oauthbearer: {
+      mechanism: 'oauthbearer',
+      tokenUrl: 'https://h/token',
+      clientId: 'x_clientid',
+      clientSecret: 'x_clientsecret',
+      scope: 'x_scope',
+    },
+    'oauthbearer with a token': { mechanism: 'oauthbearer', token: 'x_token' },
+  };
+  for (const [suffix, mechanism] of ['', '_FILE'].flatMap(suffix =>
+    Object.keys(mechanisms).map(mechanism => [suffix, mechanism] as const),
+  )) {
+    values['kafka.sasl.mechanism'] = mechanism.split(' ')[0]!;
     const env: Record<string, string> = {};
     for (const { path, info } of leaves) {
-      if (path.includes('*')) continue;
+      if (path.includes('*') || mechanisms[mechanism as keyof typeof mechanisms].test(path)) continue;
       const name = path.split('.').at(-1)!;
       const value =
         values[path] ??
@@ -119,6 +143,7 @@ test('every setting can be given by its variable, and by a file', () => {
     assert.equal(config.freshnessObjectiveMs, 77);
     assert.equal(config.token, 'x_token');
     assert.deepEqual(config.kafka.tls, { ca: pem, cert: pem, key: pem });
+    assert.deepEqual(config.kafka.sasl, sasl[mechanism as keyof typeof sasl]);
     assert.deepEqual(config.listen, { host: '::1', port: 0 });
     assert.equal(config.clickhouse.password, 'x_password');
     assert.equal(config.postgres.address?.url, 'postgres://me:x_password@h/app?sslmode=verify-full');
@@ -216,6 +241,13 @@ test('settings that contradict each other are refused', () => {
     problems({ flags: { 'postgres.url': 'postgres://h' } }),
     /^--postgres is given, but mode is synthetic by default/,
   );
+  assert.match(problems({ flags: { 'synthetic.into': 'postgres' } }), /^--into is postgres, which needs/);
+  loadConfig({ flags: { 'postgres.url': 'postgres://h', 'synthetic.into': 'postgres' } });
+  assert.match(
+    fromYaml('synthetic: { updates: 0.8, deletes: 0.1 }\n'),
+    /c\.yaml:1: synthetic.updates and twice synthetic.deletes come to more than 0.9/,
+  );
+  assert.match(fromYaml('synthetic: { start: 2025-13-01 }\n'), /expected a date such as/);
   assert.match(problems({ flags: { listen: '0.0.0.0:80' } }), /reachable from outside .*: set token/);
   assert.equal(loadConfig({ flags: { listen: '0.0.0.0:80' }, env: { WAL_CDC_TOKEN: 't' } }).listen.port, 80);
   assert.match(
@@ -231,6 +263,16 @@ test('settings that contradict each other are refused', () => {
     fromYaml('clickhouse: { url: "http://h:8123/cdc" }\n'),
     /the database goes into clickhouse\.database/,
   );
+});
+
+test('settings of SASL must fit the mechanism', () => {
+  const sasl = (settings: string) => fromYaml(`kafka: { sasl: { ${settings} } }\n`);
+  assert.match(sasl('username: a'), /kafka\.sasl needs mechanism/);
+  assert.match(sasl('mechanism: plain, username: a'), /kafka\.sasl needs username and password/);
+  assert.match(sasl('mechanism: scram-sha-512, token: a'), /has settings of oauthbearer/);
+  assert.match(sasl('mechanism: oauthbearer, username: a'), /oauthbearer does not use/);
+  assert.match(sasl('mechanism: oauthbearer, tokenUrl: "http://h"'), /needs token, or tokenUrl with/);
+  assert.match(sasl('mechanism: oauthbearer, token: a, scope: b'), /either token or tokenUrl/);
 });
 
 test('variables that Kubernetes adds for a service are not settings', () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { normalizePostgresUrl } from './config/postgres-url.ts';
 import { redacted, redactText } from './config/redact.ts';
-import { type Settings, schema } from './config/schema.ts';
+import { mostChanged, type Settings, schema } from './config/schema.ts';
 import {
   type GatheredSettings,
   gatherSettings,
@@ -12,6 +12,7 @@ import {
 import { leafAt, leaves, nearestSetting } from './config/setting-tree.ts';
 import { parseDottedName } from './config/table-patterns.ts';
 import { CdcError } from './core/errors.ts';
+import type { Sasl } from './sources/kafka/sasl.ts';
 import type { PostgresAddress } from './sources/wal/connect.ts';
 
 export type Mode = Settings['mode'];
@@ -29,7 +30,6 @@ export interface Config
   extends Pick<
     Settings,
     | 'mode'
-    | 'pipeline'
     | 'tables'
     | 'exclude'
     | 'snapshot'
@@ -41,6 +41,9 @@ export interface Config
     | 'freshnessObjectiveMs'
     | 'log'
   > {
+  pipeline: string;
+  /** Whether the settings say which pipeline is meant, by its name or by its mode. */
+  pipelineGiven: boolean;
   /** By name with every part quoted: look up with `tableOptions`. */
   tableOptions: Readonly<Record<string, TableOptions>>;
   /** By name with every part quoted: look up with `columnOptions`. */
@@ -57,11 +60,7 @@ export interface Config
   kafka: Pick<Settings['kafka'], 'brokers' | 'topics' | 'registry' | 'connector'> & {
     group: string;
     tls?: TlsDetails;
-    sasl?: {
-      mechanism: NonNullable<Settings['kafka']['sasl']['mechanism']>;
-      username: string;
-      password: string;
-    };
+    sasl?: Sasl;
   };
   clickhouse: {
     /** `http://host:port`, without user and password; undefined stands for the embedded one in `./.wal-cdc`. */
@@ -131,12 +130,19 @@ function showValue(value: unknown, secret = false): string {
 /** Derives names and checks what settings say together. */
 function resolve(settings: Settings, given: GatheredSettings, problems: string[]): Config {
   const problem = (path: string, text: string) => problems.push(`${given.describe(path.split('.'))} ${text}`);
-  const { mode, pipeline, postgres, clickhouse, kafka } = settings;
+  const { mode, postgres, clickhouse, kafka, synthetic } = settings;
+  // Generated rows go by a name of their own: with the same settings, the pipeline that they stand in for comes later.
+  const pipeline = settings.pipeline ?? (mode === 'synthetic' ? 'synthetic' : 'default');
   const ownName = `wal_cdc_${pipeline}`;
 
   if (mode === 'wal' && postgres.url === undefined) problems.push('mode wal needs postgres.url (--postgres)');
   if (mode === 'cdc' && kafka.brokers.length === 0) problems.push('mode cdc needs kafka.brokers (--kafka)');
-  if (given.values.mode === undefined) {
+  const writesPostgres = mode === 'synthetic' && synthetic.into === 'postgres';
+  if (writesPostgres && postgres.url === undefined)
+    problem('synthetic.into', 'is postgres, which needs postgres.url (--postgres)');
+  if (synthetic.updates + 2 * synthetic.deletes > mostChanged)
+    problem('synthetic.updates', `and twice synthetic.deletes come to more than ${mostChanged}`);
+  if (given.values.mode === undefined && !writesPostgres) {
     // Otherwise generated rows would arrive where those of the source are expected.
     if (postgres.url !== undefined)
       problem('postgres.url', 'is given, but mode is synthetic by default: add mode wal or cdc');
@@ -154,6 +160,8 @@ function resolve(settings: Settings, given: GatheredSettings, problems: string[]
 
   return {
     ...settings,
+    pipeline,
+    pipelineGiven: settings.pipeline !== undefined || given.values.mode !== undefined,
     tableOptions: quoteKeys(settings.tableOptions, 2),
     columns: quoteKeys(settings.columns, 3),
     postgres: {
@@ -220,11 +228,7 @@ function resolveKafka(kafka: Settings['kafka'], ownName: string, problem: Proble
   const { enabled, ...files } = kafka.tls;
   const details = readTls('kafka.tls', files, problem);
   if (details && !enabled) problem('kafka.tls', 'has certificates, but kafka.tls.enabled is false');
-  const { mechanism, username, password } = kafka.sasl;
-  if (mechanism && (username === undefined || password === undefined))
-    problem('kafka.sasl', 'needs username and password');
-  if (!mechanism && (username !== undefined || password !== undefined))
-    problem('kafka.sasl', 'needs mechanism');
+  const sasl = resolveSasl(kafka.sasl, problem);
   return {
     brokers: kafka.brokers,
     topics: kafka.topics,
@@ -232,8 +236,32 @@ function resolveKafka(kafka: Settings['kafka'], ownName: string, problem: Proble
     group: kafka.group ?? ownName,
     connector: kafka.connector,
     ...(enabled && { tls: details ?? {} }),
-    ...(mechanism && { sasl: { mechanism, username: username!, password: password! } }),
+    ...(sasl && { sasl }),
   };
+}
+
+function resolveSasl(sasl: Settings['kafka']['sasl'], problem: Problem): Sasl | undefined {
+  const { mechanism, username, password, token, tokenUrl, clientId, clientSecret, scope } = sasl;
+  const wrong = (text: string) => {
+    problem('kafka.sasl', text);
+    return undefined;
+  };
+  const hasUser = username !== undefined || password !== undefined;
+  const hasToken = [token, tokenUrl, clientId, clientSecret, scope].some(value => value !== undefined);
+  if (!mechanism) return hasUser || hasToken ? wrong('needs mechanism') : undefined;
+  if (mechanism !== 'oauthbearer') {
+    if (hasToken) return wrong(`has settings of oauthbearer, but mechanism is ${mechanism}`);
+    if (username === undefined || password === undefined) return wrong('needs username and password');
+    return { mechanism, username, password };
+  }
+  if (hasUser) return wrong('has username or password, which oauthbearer does not use');
+  if (token !== undefined) {
+    const others = [tokenUrl, clientId, clientSecret, scope].some(value => value !== undefined);
+    return others ? wrong('needs either token or tokenUrl, not both') : { mechanism, token };
+  }
+  if (tokenUrl === undefined || clientId === undefined || clientSecret === undefined)
+    return wrong('needs token, or tokenUrl with clientId and clientSecret');
+  return { mechanism, tokenUrl, clientId, clientSecret, ...(scope !== undefined && { scope }) };
 }
 
 /** Certificates given as paths become texts; undefined when none is given. */

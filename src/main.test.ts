@@ -20,14 +20,29 @@ async function walCdc(args: string[], env: Record<string, string> = {}) {
   return { code, stdout, stderr };
 }
 
-const commands = ['demo', 'run', 'clickhouse', 'doctor', 'plan', 'status', 'verify', 'resync', 'teardown'];
+const commands = [
+  'demo',
+  'run',
+  'clickhouse',
+  'doctor',
+  'plan',
+  'status',
+  'verify',
+  'resync',
+  'dead-letters list',
+  'dead-letters show',
+  'dead-letters replay',
+  'dead-letters discard',
+  'teardown',
+];
 
 test('help lists the commands, and each has examples', async () => {
   const { code, stdout } = await walCdc(['--help']);
   assert.equal(code, 0);
   for (const command of commands) {
-    assert.match(stdout, new RegExp(`^  ${command} `, 'm'));
-    const help = await walCdc([command, '--help']);
+    const [name, ...rest] = command.split(' ');
+    assert.match(stdout, new RegExp(`^  ${name} `, 'm'));
+    const help = await walCdc([name!, ...rest, '--help']);
     assert.equal(help.code, 0, command);
     assert.match(help.stdout, new RegExp(`Examples:\n  wal-cdc ${command}`));
   }

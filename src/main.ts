@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import type { ListOptions } from './cli/dead-letters.ts';
 import { redactText } from './config/redact.ts';
 import { defaultText, isList, leaves } from './config/setting-tree.ts';
 import { type Config, loadConfig } from './config.ts';
@@ -12,6 +13,10 @@ interface Options {
   json?: boolean;
   [name: string]: unknown;
 }
+
+const groups: Record<string, string> = {
+  'dead-letters': 'Rows and messages that could not be written: list, show, replay, discard.',
+};
 
 let exitCode = 0;
 let debug = isDebug(process.env.WAL_CDC_LOG_LEVEL);
@@ -59,16 +64,19 @@ command('demo', 'Run PostgreSQL, ClickHouse and the pipeline between them, all e
   },
 });
 
-command('run', 'Run the service: read changes, write them to ClickHouse', {
+command('run', 'Run the service: read changes, or generate them, and write them to ClickHouse', {
   examples: [
+    'run',
+    'run --clickhouse http://me@ch:8123 --rate 0 --until 10000000',
     'run --mode wal --postgres postgres://me@db/app --clickhouse http://me@ch:8123',
     "run --config wal-cdc.yaml --tables 'public.*,shop.orders'",
     'run --config wal-cdc.yaml --until current',
+    'run --into postgres --postgres postgres://me@db/app --rate 5000',
   ],
   options: [
     new Option(
       '--until <position>',
-      "end once this position is queryable; current is the source's end at the start",
+      "end once this position is queryable; current is the source's end at the start; in mode synthetic the number of a change",
     ),
     new Option(
       '--keep-rows',
@@ -173,6 +181,73 @@ command('resync', 'Copy tables afresh behind the live ones, and swap them', {
   },
 });
 
+const lettersOf = new Option(
+  '--table <pattern>',
+  'letters of these tables, as schema.table; may be repeated',
+).argParser((value: string, before: string[] = []) => [...before, value]);
+const ids = new Argument('[ids...]', 'IDs, or their first letters');
+
+command('dead-letters list', 'List rows and messages that could not be written, the newest first', {
+  examples: [
+    'dead-letters list --config wal-cdc.yaml',
+    "dead-letters list --config wal-cdc.yaml --table 'public.*' --limit 500 --json",
+  ],
+  options: [
+    lettersOf,
+    new Option('--limit <number>', 'list no more than these').argParser(parseWhole(1, 1_000_000)).default(50),
+    new Option('--state <state>', 'which ones')
+      .choices(['open', 'replayed', 'superseded', 'discarded', 'all'])
+      .default('open'),
+    jsonOption(),
+    configOption(),
+    ...settingOptions(),
+  ],
+  run: async (given, stop) => {
+    const config = configOf(given);
+    const { listLetters } = await import('./cli/dead-letters.ts');
+    return listLetters(config, given as unknown as ListOptions, stop);
+  },
+});
+
+command('dead-letters show', 'Show one of them, column by column, or the raw message', {
+  examples: ['dead-letters show 3f2a9c --config wal-cdc.yaml'],
+  argument: new Argument('<id>', 'the ID, or its first letters'),
+  options: [jsonOption(), configOption(), ...settingOptions()],
+  run: async (given, stop, [id]) => {
+    const config = configOf(given);
+    const { showLetter } = await import('./cli/dead-letters.ts');
+    return showLetter(config, { id: id!, json: given.json === true }, stop);
+  },
+});
+
+for (const [name, about] of [
+  ['replay', 'Write them with the configuration of now; what fails again stays open'],
+  ['discard', 'Give them up: they are not listed and replayed any more'],
+] as const)
+  command(`dead-letters ${name}`, about, {
+    examples: [
+      `dead-letters ${name} 3f2a9c --config wal-cdc.yaml`,
+      `dead-letters ${name} --table public.orders --config wal-cdc.yaml`,
+      `dead-letters ${name} --all --config wal-cdc.yaml`,
+    ],
+    argument: ids,
+    options: [
+      lettersOf,
+      new Option('--all', 'all that are open'),
+      jsonOption(),
+      configOption(),
+      ...settingOptions(),
+    ],
+    run: async (given, stop, words) => {
+      const config = configOf(given);
+      const { discardLetters, replayOpenLetters } = await import('./cli/dead-letters.ts');
+      const chosen = { ...(given as { table?: string[]; all?: boolean; json?: boolean }), ids: words };
+      return name === 'replay'
+        ? replayOpenLetters(config, chosen, stop)
+        : discardLetters(config, chosen, stop);
+    },
+  });
+
 command('teardown', 'Drop the slot and publication that the pipeline made', {
   examples: ['teardown --config wal-cdc.yaml', 'teardown --config wal-cdc.yaml --data'],
   options: [
@@ -203,7 +278,7 @@ try {
 process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)));
 
 /**
- * Adds a command. `run` resolves to the exit code; it imports the command's module itself, so that start-up is fast
+ * Adds a command; of two words, below a group. `run` resolves to the exit code; it imports the command's module itself, so that start-up is fast
  * and what is not installed is missed only by the commands that need it.
  */
 function command(
@@ -217,8 +292,9 @@ function command(
     run: (given: Options, stop: AbortSignal, words: string[]) => Promise<number>;
   },
 ): void {
-  const created = program
-    .command(name)
+  const words = name.split(' ');
+  const created = (words.length > 1 ? group(words[0]!) : program)
+    .command(words.at(-1)!)
     .description(`${about}.`)
     .addHelpText(
       'after',
@@ -227,7 +303,7 @@ function command(
   for (const option of definition.options) created.addOption(option);
   if (definition.argument) created.addArgument(definition.argument);
   created.action(async (...args: unknown[]) => {
-    const words = definition.argument ? (args[0] as string[]) : [];
+    const words = definition.argument ? [args[0] as string | string[]].flat() : [];
     const given = (definition.argument ? args[1] : args[0]) as Options;
     try {
       exitCode = await definition.run(given, stopOnSignals(), words);
@@ -235,6 +311,12 @@ function command(
       exitCode = report(error, given.json === true);
     }
   });
+}
+
+/** The command that others stand below. */
+function group(name: string): Command {
+  const known = program.commands.find(command => command.name() === name);
+  return known ?? program.command(name).description(groups[name]!);
 }
 
 function configOption(): Option {

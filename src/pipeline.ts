@@ -64,7 +64,8 @@ export class Pipeline {
         if (this.#stopping || done(this.#written)) break;
         const batch = await source.read();
         if (this.#failure) throw this.#failure;
-        if (batch.rows > 0 || batch.truncates.length > 0) await this.#write(batch, sink);
+        if (batch.rows > 0 || batch.truncates.length > 0 || batch.poison?.length)
+          await this.#write(batch, sink);
         if (batch.position > this.#written) this.#written = batch.position;
         this.#scheduleSave();
       }

@@ -38,14 +38,20 @@ function help(...command: string[]): string {
   });
 }
 
-const commands = [...help().matchAll(/^ {2}([a-z-]+) \[options\]/gm)].map(match => match[1]!);
+/** Of the program, or of a group of commands. */
+const commandsOf = (...group: string[]) =>
+  [...help(...group).matchAll(/^Commands:\n((?: .*\n)+)/gm)].flatMap(([, list]) =>
+    [...list!.matchAll(/^ {2}([a-z-]+) /gm)].map(match => match[1]!),
+  );
+const commands = commandsOf();
 const flagsOf = new Map<string, Set<string>>();
 
-function flags(command: string): Set<string> {
-  let known = flagsOf.get(command);
+function flags(...command: string[]): Set<string> {
+  const name = command.join(' ');
+  let known = flagsOf.get(name);
   if (!known) {
-    known = new Set(help(command).match(/--[a-z][a-z-]*/g));
-    flagsOf.set(command, known);
+    known = new Set(help(...command).match(/--[a-z][a-z-]*/g));
+    flagsOf.set(name, known);
   }
   return known;
 }
@@ -59,7 +65,12 @@ test('every wal-cdc command and flag in the documents exists', () => {
       const [command = ''] = match[1]!.split(' ');
       found++;
       if (command.startsWith('-')) assert.match(help(), new RegExp(`${command}\\b`), `${file}: ${line}`);
-      else {
+      else if (command === 'dead-letters' && match[1] !== command) {
+        const name = match[1]!.split(/[ |]/)[1]!;
+        assert.ok(commandsOf(command).includes(name), `${file}: no command "${name}" in: ${line}`);
+        for (const flag of match[1]!.match(/(?<![\w-])--[a-z][a-z-]*/g) ?? [])
+          assert.ok(flags(command, name).has(flag), `${file}: no flag ${flag} in: ${line}`);
+      } else {
         assert.ok(commands.includes(command), `${file}: no command "${command}" in: ${line}`);
         for (const flag of match[1]!.match(/(?<![\w-])--[a-z][a-z-]*/g) ?? [])
           assert.ok(flags(command).has(flag), `${file}: no flag ${flag} in: ${line}`);
@@ -135,7 +146,10 @@ test('variables and error codes in the documents exist', () => {
   const variables = new Set([...leaves.map(leaf => variableOf(leaf.path)), 'WAL_CDC_CONFIG'].map(plain));
   for (const { file, text } of pages) {
     for (const name of text.match(/\bWAL_CDC_[A-Z0-9_]*[A-Z0-9]\b/g) ?? [])
-      assert.ok(variables.has(plain(name)) || /^WAL_CDC_(SLOW|TEST_)/.test(name), `${file}: ${name}`);
+      assert.ok(
+        variables.has(plain(name)) || /^WAL_CDC_(SLOW|TEST_|KAFKA_CACHE$)/.test(name),
+        `${file}: ${name}`,
+      );
     for (const [, code] of text.matchAll(/`([A-Z]+_[A-Z_]+)`/g))
       if (!/^(WAL_CDC|START_REPLICATION)/.test(code!))
         assert.ok(Object.hasOwn(errorKinds, code!), `${file}: ${code}`);

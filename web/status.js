@@ -140,7 +140,7 @@ function showRow(row, table) {
   setContent(row.state, table.state);
   row.state.dataset.phase = table.state;
   const copying = table.state === 'copying';
-  row.element.classList.toggle('copied', copying || table.copiedRows > 0);
+  row.element.classList.toggle('copied', copying || table.copiedRows > 0 || table.deadLetters > 0);
   row.progress.hidden = !copying;
   row.progress.value = table.copyPercent ?? 0;
   setContent(row.copy, copyText(table, copying));
@@ -155,7 +155,11 @@ function showRow(row, table) {
 }
 
 function copyText(table, copying) {
-  if (!copying) return table.copiedRows > 0 ? `${count(table.copiedRows)} rows copied` : '';
+  const letters = table.deadLetters > 0 ? [`${count(table.deadLetters)} dead letters`] : [];
+  if (!copying)
+    return [...(table.copiedRows > 0 ? [`${count(table.copiedRows)} rows copied`] : []), ...letters].join(
+      ' · ',
+    );
   const parts = [`${Math.floor(table.copyPercent ?? 0)} %`];
   if (table.copiedRows !== undefined)
     parts.push(
@@ -164,7 +168,7 @@ function copyText(table, copying) {
         : `${count(table.copiedRows)} rows`,
     );
   if (table.copyRemainingSeconds !== undefined) parts.push(`${span(table.copyRemainingSeconds)} left`);
-  return parts.join(' · ');
+  return [...parts, ...letters].join(' · ');
 }
 
 function draw(name, value) {

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { sharedClickHouse } from '../../test/support/clickhouse.ts';
 import { RunningCommand, walCdc } from '../../test/support/command-line.ts';
+import { pipelineOf, queryClickHouse } from '../../test/support/command-pipeline.ts';
 import { freePort } from '../../test/support/free-port.ts';
-import { freshDatabase, type TestDatabase } from '../../test/support/postgres.ts';
+import { freshDatabase } from '../../test/support/postgres.ts';
 import { tempDir } from '../../test/support/temp-dir.ts';
 import { waitFor } from '../../test/support/wait-for.ts';
 import { loadConfig } from '../config.ts';
@@ -17,37 +17,6 @@ import { openSource } from '../service/source-setup.ts';
 import { ClickHouse } from '../sinks/clickhouse/client.ts';
 import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import { connect } from '../sources/wal/connect.ts';
-
-/** Settings of a pipeline of its own: named like the test's database. */
-async function pipelineOf(db: TestDatabase, settings: Record<string, string> = {}) {
-  const clickhouse = await sharedClickHouse();
-  return {
-    WAL_CDC_MODE: 'wal',
-    WAL_CDC_PIPELINE: db.name,
-    WAL_CDC_POSTGRES_URL: db.url,
-    WAL_CDC_CLICKHOUSE_URL: clickhouse.url,
-    WAL_CDC_CLICKHOUSE_DATABASE: db.name,
-    WAL_CDC_LISTEN: '127.0.0.1:0',
-    WAL_CDC_LOG_FORMAT: 'json',
-    ...settings,
-  };
-}
-
-/** Rows of a query; of other statements none. */
-async function clickhouse(sql: string): Promise<unknown[]> {
-  const client = new ClickHouse(splitAddress((await sharedClickHouse()).url));
-  try {
-    if (sql.startsWith('SELECT')) return await client.query(sql);
-    await client.command(sql);
-    return [];
-  } finally {
-    await client.close();
-  }
-}
-
-const exists = async (database: string, table: string) =>
-  (await clickhouse(`SELECT 1 FROM system.tables WHERE database = '${database}' AND name = '${table}'`))
-    .length > 0;
 
 test('verify runs the pipeline itself, finds what differs, and goes beside a running service', async () => {
   await using db = await freshDatabase();
@@ -63,8 +32,8 @@ test('verify runs the pipeline itself, finds what differs, and goes beside a run
   assert.match(first.stdout, /^equal +public.t +1,000 rows$/m);
   assert.match(first.stdout, /Tables: 2 equal at [0-9A-F]+\/[0-9A-F]+/);
 
-  await clickhouse(`DELETE FROM ${db.name}.t WHERE id = 7`);
-  await clickhouse(`ALTER TABLE ${db.name}.t UPDATE text = 'wrong' WHERE id = 8`);
+  await queryClickHouse(`DELETE FROM ${db.name}.t WHERE id = 7`);
+  await queryClickHouse(`ALTER TABLE ${db.name}.t UPDATE text = 'wrong' WHERE id = 8`);
   await using service = new RunningCommand(['run'], { env });
   await service.prints(/streaming/);
   await db.client.query(`INSERT INTO t VALUES (1001, 'while it runs')`);
@@ -108,6 +77,25 @@ test('verify leaves out stopped tables, and says so', async () => {
   assert.match(status.stdout, /public\.log .* stopped[\s\S]*KEYLESS_CHANGE/);
 });
 
+test('verify says why a table stopped before it was copied', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(`
+    CREATE TABLE t (id int PRIMARY KEY);
+    CREATE TABLE dated (id int PRIMARY KEY, on_day date);
+    INSERT INTO dated VALUES (1, '9999-12-31')`);
+  const env = await pipelineOf(db);
+  const reason = /^STOPPED +public\.dated +not compared\n.*9999-12-31.*\(VALUE_INVALID\)\n/m;
+  const alone = await walCdc(['verify'], { env });
+  assert.equal(alone.code, 4, alone.stderr);
+  assert.match(alone.stdout, reason);
+  await using service = new RunningCommand(['run'], { env });
+  await service.prints(/"code":"VALUE_INVALID"/);
+  const beside = await walCdc(['verify'], { env });
+  assert.equal(beside.code, 4, beside.stderr);
+  assert.match(beside.stdout, reason);
+  await service.stop();
+});
+
 test('verify gives up on a consumer that saves no checkpoint', async () => {
   await using db = await freshDatabase();
   await db.client.query('CREATE TABLE t (id int PRIMARY KEY)');
@@ -148,6 +136,13 @@ test('verify gives up on a consumer that saves no checkpoint', async () => {
   }
 });
 
+test('run refuses --keep-rows beside a copy', async () => {
+  await using db = await freshDatabase();
+  const { code, stderr } = await walCdc(['run', '--keep-rows'], { env: await pipelineOf(db) });
+  assert.equal(code, 2);
+  assert.match(stderr, /--keep-rows has no effect[\s\S]*--snapshot none[\s\S]*CONFIG_INVALID/);
+});
+
 test('plan prints what run makes, and makes nothing', async () => {
   await using db = await freshDatabase();
   await db.client.query(
@@ -163,15 +158,18 @@ test('plan prints what run makes, and makes nothing', async () => {
   assert.match(sqlOf(`database ${db.name}_s`)!, /^CREATE DATABASE/);
   assert.match(sqlOf(`publication wal_cdc_${db.name}`)!, /FOR TABLE "public"\."t", "s"\."u" WITH/);
   assert.match(sqlOf(`replication slot wal_cdc_${db.name}`)!, /pg_create_logical_replication_slot/);
-  assert.equal((await clickhouse(`SELECT 1 FROM system.databases WHERE name LIKE '${db.name}%'`)).length, 0);
+  assert.equal(
+    (await queryClickHouse(`SELECT 1 FROM system.databases WHERE name LIKE '${db.name}%'`)).length,
+    0,
+  );
   const made = await db.client.query(
     'SELECT 1 FROM pg_publication UNION ALL SELECT 1 FROM pg_replication_slots WHERE database = current_database()',
   );
   assert.equal(made.rowCount, 0);
 
   // A table that the user makes from the plan fits, and run makes the others in the same way.
-  await clickhouse(sqlOf(`database ${db.name}`)!);
-  await clickhouse(table);
+  await queryClickHouse(sqlOf(`database ${db.name}`)!);
+  await queryClickHouse(table);
   assert.equal((await walCdc(['run', '--until', 'current'], { env })).code, 0);
   const after = await walCdc(['plan'], { env });
   assert.equal(after.code, 0);
@@ -202,6 +200,11 @@ test('status asks the service; without one it tells what is saved', async () => 
     const refused = await walCdc(['status'], { env: { ...env, WAL_CDC_TOKEN: 'wrong' } });
     assert.equal(refused.code, 2);
     assert.match(refused.stderr, /wants another token/);
+    // Nothing says which pipeline is meant: the one that answers.
+    const any = await walCdc(['status'], {
+      env: { WAL_CDC_LISTEN: env.WAL_CDC_LISTEN, WAL_CDC_TOKEN: 'sesame' },
+    });
+    assert.match(any.stdout, new RegExp(`^pipeline +${db.name} \\(wal\\), streaming`));
     const elsewhere = await walCdc(['status'], { env: { ...env, WAL_CDC_LISTEN: '127.0.0.1:1' } });
     assert.match(elsewhere.stdout, /process \d+ \(wal-cdc from 127\.0\.0\.1\) streams from it/);
     await service.stop();
@@ -215,63 +218,6 @@ test('status asks the service; without one it tells what is saved', async () => 
   const away = await walCdc(['status'], { env: { ...env, WAL_CDC_CLICKHOUSE_URL: 'http://127.0.0.1:1' } });
   assert.equal(away.code, 3);
   assert.match(away.stdout, /problem .*ClickHouse at 127\.0\.0\.1:1[\s\S]*clickhouse\.url/);
-});
-
-test('teardown drops what the pipeline made, with --data its tables too, and nothing else', async () => {
-  await using db = await freshDatabase();
-  await db.client.query(
-    'CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE SCHEMA s; CREATE TABLE s.u (a int)',
-  );
-  const env = await pipelineOf(db);
-  const own = `wal_cdc_${db.name}`;
-  const run = async () => assert.equal((await walCdc(['run', '--until', 'current'], { env })).code, 0);
-  await run();
-  const first = await walCdc(['teardown'], { env });
-  assert.equal(first.code, 0, first.stderr);
-  assert.deepEqual(first.stdout.trim().split('\n'), [
-    `dropped  replication slot ${own}`,
-    `dropped  publication ${own}`,
-    `left     table ${db.name}.t: only --data drops it`,
-    `left     table ${db.name}_s.u: only --data drops it`,
-    `dropped  what wal_cdc has of pipeline ${db.name}`,
-  ]);
-  assert.equal(await exists(db.name, 't'), true);
-
-  await run();
-  await clickhouse(`CREATE TABLE ${db.name}_s.mine (a Int8) ENGINE = MergeTree ORDER BY a`);
-  const second = await walCdc(['teardown', '--data', '--json'], { env });
-  const { steps } = JSON.parse(second.stdout) as { steps: { object: string; outcome: string }[] };
-  const outcome = (object: string) => steps.find(step => step.object === object)?.outcome;
-  assert.equal(outcome(`table ${db.name}.t`), 'dropped');
-  assert.equal(outcome(`database ${db.name}`), 'dropped');
-  assert.equal(outcome(`table ${db.name}_s.u`), 'dropped');
-  assert.equal(outcome(`database ${db.name}_s`), 'left');
-  assert.equal(await exists(`${db.name}_s`, 'mine'), true);
-  assert.equal((await clickhouse(`SELECT 1 FROM system.databases WHERE name = '${db.name}'`)).length, 0);
-
-  const third = await walCdc(['teardown'], { env });
-  assert.equal(third.code, 0);
-  assert.doesNotMatch(third.stdout, /dropped/);
-});
-
-test('teardown leaves a slot and a publication that the user names', async () => {
-  await using db = await freshDatabase();
-  await db.client.query(`CREATE TABLE t (id int PRIMARY KEY); CREATE PUBLICATION mine FOR TABLE t`);
-  await db.client.query(`SELECT pg_create_logical_replication_slot('mine_${db.name}', 'pgoutput')`);
-  const env = await pipelineOf(db, {
-    WAL_CDC_POSTGRES_SLOT: `mine_${db.name}`,
-    WAL_CDC_POSTGRES_PUBLICATION: 'mine',
-  });
-  assert.equal((await walCdc(['run', '--until', 'current'], { env })).code, 0);
-  const { code, stdout } = await walCdc(['teardown', '--data'], { env });
-  assert.equal(code, 0);
-  assert.match(stdout, /^left +replication slot mine_\w+: postgres\.slot names it/m);
-  assert.match(stdout, /^left +publication mine: /m);
-  assert.match(stdout, /^dropped +table \w+\.t$/m);
-  const { rowCount } = await db.client.query(
-    'SELECT 1 FROM pg_publication UNION ALL SELECT 1 FROM pg_replication_slots WHERE database = current_database()',
-  );
-  assert.equal(rowCount, 2);
 });
 
 test('commands find the embedded ClickHouse of the service, and start it when there is none', async () => {

@@ -14,6 +14,7 @@ import { startServer } from '../observe/server.ts';
 import type { StatusSnapshot } from '../observe/status.ts';
 import { splitAddress } from '../service/clickhouse-address.ts';
 import { WalService } from '../service/wal-service.ts';
+import { showLiveLine } from './live-line.ts';
 import { verify } from './verify.ts';
 
 export interface DemoOptions {
@@ -93,7 +94,14 @@ Status page  ${server.url}
     probe = new InsertProbe(splitAddress(clickhouseUrl));
     const startedAtMs = performance.now();
     writers = startWriters({ url: postgresUrl, rate: options.rate });
-    await Promise.race([running, watch(service, options.forMs, stop)]);
+    await Promise.race([
+      running,
+      showLiveLine(() => formatLiveLine(service.status()), {
+        forMs: options.forMs,
+        stop,
+        linesEverySeconds: 10,
+      }),
+    ]);
     const seconds = (performance.now() - startedAtMs) / 1000;
     const status = service.status();
     await writers.stop();
@@ -128,21 +136,6 @@ async function untilCopied(service: WalService, stop: AbortSignal): Promise<void
     wasCopying ||= isCopying;
     await sleep(20);
   }
-}
-
-/** Shows the live line until the time is up, or for ever. */
-async function watch(service: WalService, forMs: number | undefined, stop: AbortSignal): Promise<void> {
-  const terminal = process.stdout.isTTY === true;
-  const endMs = forMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + forMs;
-  let shown = 0;
-  while (!stop.aborted && performance.now() < endMs) {
-    await sleep(Math.max(0, Math.min(1000, endMs - performance.now())), undefined, { signal: stop }).catch(
-      () => {},
-    );
-    if (terminal) process.stdout.write(`\r\x1b[K${formatLiveLine(service.status())}`);
-    else if (shown++ % 10 === 9) console.log(formatLiveLine(service.status()));
-  }
-  if (terminal) process.stdout.write('\n');
 }
 
 function summary(

@@ -12,7 +12,7 @@ export interface DoctorOptions {
 
 /** Exit code 3 when `run` could not work as it is configured. */
 export async function doctor(config: Config, options: DoctorOptions, stop: AbortSignal): Promise<number> {
-  requireWal(config);
+  if (config.mode !== 'synthetic') requireWal(config);
   leaveOnStop(stop);
   const { fast, json } = options;
   const showsProgress = process.stderr.isTTY === true && !json;

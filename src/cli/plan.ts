@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts';
 import { type Plan, type PlanStep, planPipeline } from '../service/plan.ts';
+import { planSynthetic } from '../service/synthetic-plan.ts';
 import { leaveOnStop } from './leave-on-stop.ts';
 import { requireWal } from './require-wal.ts';
 
@@ -9,9 +10,9 @@ export interface PlanOptions {
 
 /** Exit code 3 when something that exists does not fit. */
 export async function plan(config: Config, { json }: PlanOptions, stop: AbortSignal): Promise<number> {
-  requireWal(config);
+  if (config.mode !== 'synthetic') requireWal(config);
   leaveOnStop(stop);
-  const made = await planPipeline(config);
+  const made = config.mode === 'synthetic' ? await planSynthetic(config) : await planPipeline(config);
   process.stdout.write(json ? `${JSON.stringify(made)}\n` : `${formatPlan(made)}\n`);
   return made.steps.some(step => step.status === 'problem') ? 3 : 0;
 }
@@ -25,6 +26,7 @@ function formatPlan({ steps, sawClickHouse }: Plan): string {
       : '-- ClickHouse (embedded and not running: as if it were empty)',
   };
   return (['PostgreSQL', 'ClickHouse'] as const)
+    .filter(server => steps.some(step => step.server === server))
     .map(server =>
       [heads[server], ...steps.filter(step => step.server === server).map(formatStep)].join('\n\n'),
     )

@@ -1,8 +1,20 @@
 import type { Config } from '../config.ts';
 import { CdcError } from '../core/errors.ts';
 
-/** Throws for pipelines that do not read PostgreSQL's WAL themselves. */
-export function requireWal(config: Config): void {
-  if (config.mode !== 'wal')
-    throw new CdcError('CONFIG_INVALID', `mode ${config.mode} is not there yet`, { hint: 'Use --mode wal.' });
+/** Throws for pipelines that do not read PostgreSQL's WAL themselves. `command`: what is not there for generated rows either. */
+export function requireWal({ mode }: Config, command?: string): void {
+  if (mode === 'wal') return;
+  if (mode === 'synthetic' && command !== undefined)
+    throw new CdcError('CONFIG_INVALID', `${command} needs a source, which mode synthetic does not have`, {
+      hint: 'Use --mode wal.',
+    });
+  throw new CdcError('CONFIG_INVALID', `mode ${mode} is not there yet`, { hint: 'Use --mode wal.' });
+}
+
+/** Throws for generated rows that go into PostgreSQL: nothing is saved about them. */
+export function requireClickHouse({ mode, synthetic }: Config, command: string): void {
+  if (mode === 'synthetic' && synthetic.into === 'postgres')
+    throw new CdcError('CONFIG_INVALID', `${command} has nothing to say of rows that go into PostgreSQL`, {
+      hint: 'They are in public.user_events there, and nowhere else; ask for the pipeline that reads them.',
+    });
 }

@@ -1,24 +1,34 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { CdcError } from '../core/errors.ts';
 import { qualifiedName } from '../core/relation.ts';
 import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { awaitCopies } from '../service/await-copies.ts';
 import { connectClickHouse, findClickHouse, openClickHouse } from '../service/clickhouse-address.ts';
 import { markForCopy } from '../service/mark-for-copy.ts';
 import { openSource } from '../service/source-setup.ts';
 import { WalService } from '../service/wal-service.ts';
 import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import { inspectSlot } from '../sources/wal/slot.ts';
+import { requireWal } from './require-wal.ts';
 
 export interface ResyncOptions {
   /** `schema.table`. */
   tables: string[];
+  /** How long a running service may make no progress; default 60,000. */
+  patienceMs?: number;
 }
 
-/** Copies tables afresh behind the live ones and swaps them. A running service does it; without one, this process. */
-export async function resync(config: Config, { tables }: ResyncOptions, stop: AbortSignal): Promise<number> {
-  if (config.mode !== 'wal') throw new CdcError('CONFIG_INVALID', 'resync needs --mode wal');
+/**
+ * Copies tables afresh behind the live ones and swaps them. A running service does it; without one, this process. Exit code 4 when a
+ * table is stopped at the end.
+ */
+export async function resync(
+  config: Config,
+  { tables, patienceMs }: ResyncOptions,
+  stop: AbortSignal,
+): Promise<number> {
+  requireWal(config, 'resync');
   const opened = (await findClickHouse(config)) ?? (await openClickHouse(config));
   try {
     const { clickhouse } = await connectClickHouse(opened.address);
@@ -29,10 +39,8 @@ export async function resync(config: Config, { tables }: ResyncOptions, stop: Ab
           'NO_TABLES',
           `pipeline "${config.pipeline}" has not run yet: there is nothing to copy afresh`,
         );
-      if (await isRunning(config)) {
-        await requestCopy(control, tables, stop);
-        return 0;
-      }
+      if ((await findStreamer(config)) !== undefined)
+        return await requestCopy(config, control, [...new Set(tables)], { stop, patienceMs });
       await markForCopy(control, tables);
     } finally {
       await clickhouse.close();
@@ -56,18 +64,23 @@ export async function resync(config: Config, { tables }: ResyncOptions, stop: Ab
   }
 }
 
-async function isRunning(config: Config): Promise<boolean> {
+async function findStreamer(config: Config): Promise<number | undefined> {
   const source = await openSource(config.postgres.address!);
   try {
     const slot = await inspectSlot(source.client, config.postgres.slot, source.info.serverVersion);
-    return slot !== undefined && slot.activePid !== null;
+    return slot?.activePid ?? undefined;
   } finally {
     await source.client.end();
   }
 }
 
 /** Leaves the request to the running service and waits until it has carried it out. */
-async function requestCopy(control: ControlTables, names: string[], stop: AbortSignal): Promise<void> {
+async function requestCopy(
+  config: Config,
+  control: ControlTables,
+  names: string[],
+  { stop, patienceMs }: { stop: AbortSignal; patienceMs: number | undefined },
+): Promise<number> {
   const before = new Map((await control.loadTables()).map(table => [qualifiedName(table), table.state]));
   const unknown = names.filter(name => !before.has(name));
   if (unknown.length > 0)
@@ -76,17 +89,19 @@ async function requestCopy(control: ControlTables, names: string[], stop: AbortS
     });
   await control.request('resync', JSON.stringify(names));
   console.log(`The running service copies ${names.join(', ')} afresh.`);
-  while (!stop.aborted) {
-    await sleep(500);
-    const states = (await control.loadTables()).filter(table => names.includes(qualifiedName(table)));
-    // A copy has a base of its own, and a stopped table none.
-    const done = states.filter(
-      table => table.state.phase !== 'copying' && table.state.base !== before.get(qualifiedName(table))?.base,
-    );
-    if (done.length < states.length) continue;
-    for (const { schema, name, state } of states) {
-      console.log(`${schema}.${name}  ${state.phase}, ${state.copiedRows} rows copied`);
-    }
-    return;
+  const outcomes = await awaitCopies({
+    config,
+    control,
+    names,
+    before,
+    streamingPid: () => findStreamer(config),
+    onWait: message => console.error(message),
+    signal: stop,
+    patienceMs,
+  });
+  for (const { name, copiedRows, reason } of outcomes) {
+    if (reason) console.log(`${name}  stopped\n  ${reason.message} (${reason.code})\n  ${reason.hint}`);
+    else console.log(`${name}  streaming, ${copiedRows} rows copied`);
   }
+  return outcomes.some(({ reason }) => reason) ? 4 : 0;
 }

@@ -1,10 +1,11 @@
 import type { Config } from '../config.ts';
+
 import { CdcError } from '../core/errors.ts';
-import { createLog } from '../observe/log.ts';
-import { Metrics } from '../observe/metrics.ts';
-import { startServer } from '../observe/server.ts';
-import { openClickHouse } from '../service/clickhouse-address.ts';
+
 import { parseUntil, WalService } from '../service/wal-service.ts';
+import { runService } from './run-service.ts';
+import { runSynthetic } from './run-synthetic.ts';
+import { writePostgres } from './write-postgres.ts';
 
 export interface RunOptions {
   untilPosition?: string;
@@ -13,41 +14,28 @@ export interface RunOptions {
 
 /** The service. Exit code 4 when a table is stopped at the end. */
 export async function run(config: Config, options: RunOptions, stop: AbortSignal): Promise<number> {
-  if (config.mode !== 'wal')
-    throw new CdcError('CONFIG_INVALID', `mode ${config.mode} is not there yet`, { hint: 'Use --mode wal.' });
-  const until = parseUntil(options.untilPosition);
-  const log = createLog(config.log);
-  const metrics = new Metrics();
-  const clickhouse = await openClickHouse(config);
-  try {
-    if (clickhouse.embeddedUrl) log.info({ url: clickhouse.embeddedUrl }, 'embedded ClickHouse');
-    const service = new WalService({
-      config,
-      clickhouse: clickhouse.address,
-      metrics,
-      log,
-      keepRows: options.keepRows,
-      until,
+  if (config.mode === 'synthetic')
+    return config.synthetic.into === 'postgres'
+      ? writePostgres(config, options, stop)
+      : runSynthetic(config, options, stop);
+  if (config.mode === 'cdc') {
+    // Kafka's client takes half a second to load.
+    const { CdcService, parseCdcUntil } = await import('../service/cdc-service.ts');
+    const until = parseCdcUntil(options.untilPosition);
+    const { keepRows } = options;
+    return runService(config, stop, (own, { address }) => {
+      return new CdcService({ ...own, clickhouse: address, keepRows, until });
     });
-    const server = await startServer({
-      listen: config.listen,
-      token: config.token,
-      provider: service,
-      metrics,
-    });
-    try {
-      log.info({ url: server.url }, 'status page, health and metrics');
-      stop.addEventListener('abort', () => service.stop(), { once: true });
-      if (stop.aborted) service.stop();
-      await service.run();
-      const { tables, checkpoint } = service.status();
-      const stopped = tables.filter(table => table.state === 'stopped');
-      log.info({ checkpoint, stopped: stopped.map(table => table.name) }, 'ended');
-      return stopped.length > 0 ? 4 : 0;
-    } finally {
-      await server.close();
-    }
-  } finally {
-    await clickhouse.close();
   }
+  const until = parseUntil(options.untilPosition);
+  const { keepRows } = options;
+  if (keepRows && config.snapshot !== 'none')
+    throw new CdcError(
+      'CONFIG_INVALID',
+      '--keep-rows has no effect while tables are copied: the copy replaces their rows',
+      { hint: 'Add --snapshot none to write without a copy, or leave --keep-rows out.' },
+    );
+  return runService(config, stop, (own, { address }) => {
+    return new WalService({ ...own, clickhouse: address, keepRows, until });
+  });
 }

@@ -1,10 +1,16 @@
 import type { Config } from '../config.ts';
-import { formatBytes, formatRetainedWal, formatStatus, formatTables } from '../observe/format-status.ts';
+import {
+  formatBytes,
+  formatDeadLetters,
+  formatRetainedWal,
+  formatStatus,
+  formatTables,
+} from '../observe/format-status.ts';
 import type { TableStatus } from '../observe/status.ts';
 import { type OfflineStatus, readOfflineStatus } from '../service/offline-status.ts';
 import { askService, type RunningService } from '../service/running-service.ts';
 import { leaveOnStop } from './leave-on-stop.ts';
-import { requireWal } from './require-wal.ts';
+import { requireClickHouse, requireWal } from './require-wal.ts';
 
 export interface StatusOptions {
   json: boolean;
@@ -17,11 +23,12 @@ export interface StatusOptions {
 export async function status(config: Config, { json }: StatusOptions, stop: AbortSignal): Promise<number> {
   leaveOnStop(stop);
   const answer = await askService(config);
-  if (answer?.status.pipeline === config.pipeline) {
+  if (answer && (answer.status.pipeline === config.pipeline || !config.pipelineGiven)) {
     print(json ? JSON.stringify({ running: true, ...answer.status }) : formatStatus(answer.status));
     return exitCode(answer.status.tables);
   }
-  requireWal(config);
+  if (config.mode === 'synthetic') requireClickHouse(config, 'status');
+  else requireWal(config);
   const offline = await readOfflineStatus(config);
   print(json ? JSON.stringify(offline) : formatOffline(config, answer, offline));
   return offline.problems.length > 0 ? 3 : exitCode(offline.tables);
@@ -39,7 +46,7 @@ function formatOffline(config: Config, other: RunningService | undefined, status
   const { host, port } = config.listen;
   const { slot } = status;
   const lines = [
-    `pipeline    ${status.pipeline} (wal), not running: ${
+    `pipeline    ${status.pipeline} (${status.mode}), not running: ${
       other
         ? `the service at ${other.url} is of pipeline ${other.status.pipeline}`
         : `no service answers at ${host}:${port}`
@@ -66,6 +73,7 @@ function formatOffline(config: Config, other: RunningService | undefined, status
         `            process ${slot.activePid} (${slot.activeBy ?? 'unknown'}) streams from it: is "listen" that of the service?`,
       );
   } else if (status.sourcePosition) lines.push(`slot        ${config.postgres.slot} does not exist`);
+  if (status.deadLetters > 0) lines.push(`set aside   ${formatDeadLetters(status.deadLetters)}`);
   for (const { code, message, hint } of status.problems)
     lines.push('', `problem     ${message} (${code})`, `            ${hint}`);
   if (status.tables.length > 0) lines.push('', ...formatTables(status.tables));

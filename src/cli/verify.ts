@@ -22,7 +22,7 @@ export async function verify(
   options: VerifyCommandOptions,
   stop: AbortSignal,
 ): Promise<number> {
-  requireWal(config);
+  if (config.mode !== 'cdc') requireWal(config, 'verify');
   const log = createLog({ ...config.log, level: config.log.level === 'info' ? 'warn' : config.log.level });
   const clickhouse = (await findClickHouse(config)) ?? (await openClickHouse(config));
   const progress = new ProgressLine(process.stderr.isTTY === true && !options.json);
@@ -83,7 +83,12 @@ export function formatVerification(result: PipelineVerification): string {
   ];
   const at = result.position === undefined ? '' : ` at ${result.position}`;
   lines.push('', `Tables: ${counts.join(', ')}${at}, in ${formatSeconds(result.seconds)}.`);
-  if (differing > 0) lines.push(errorKinds.VERIFY_DIFFERS.hint);
+  const unexplained = result.tables.some(table => table.differingCount > table.inDeadLetters);
+  if (unexplained) lines.push(errorKinds.VERIFY_DIFFERS.hint);
+  if (result.tables.some(table => table.inDeadLetters > 0))
+    lines.push(
+      'Rows in dead letters could not be written: "wal-cdc dead-letters show" says why; when the cause is removed, "wal-cdc dead-letters replay" writes them.',
+    );
   return lines.join('\n');
 }
 
@@ -98,22 +103,30 @@ function verdict(table: VerifyTableResult): string {
   return isUnjudged(table) ? 'moving ' : 'equal  ';
 }
 
-function details({ rows, differingCount, moving }: VerifyTableResult): string {
+function details({ rows, differingCount, inDeadLetters, moving }: VerifyTableResult): string {
   return [
     `${formatCount(rows)} rows`,
     ...(differingCount > 0 ? [`${formatCount(differingCount)} of them different`] : []),
+    ...(inDeadLetters > 0
+      ? [
+          inDeadLetters === differingCount
+            ? 'all of these in dead letters'
+            : `${formatCount(inDeadLetters)} of these in dead letters`,
+        ]
+      : []),
     ...(moving > 0 ? [`${formatCount(moving)} more changed all the time and could not be judged`] : []),
   ].join(', ');
 }
 
-function formatDifference({ key, kind, columns }: RowDifference): string {
+function formatDifference({ key, kind, columns, letter }: RowDifference): string {
   const row = Object.entries(key)
     .map(([name, value]) => `${name} = ${value ?? 'NULL'}`)
     .join(', ');
   const cells = (columns ?? []).map(
     column => `${column.name}: PostgreSQL ${show(column.postgres)}, ClickHouse ${show(column.clickhouse)}`,
   );
-  return `${row}: ${kind}${cells.length > 0 ? `; ${cells.join('; ')}` : ''}`;
+  const set = letter === undefined ? '' : `, in dead letter ${letter.slice(0, 12)}`;
+  return `${row}: ${kind}${set}${cells.length > 0 ? `; ${cells.join('; ')}` : ''}`;
 }
 
 function show(text: string | null): string {

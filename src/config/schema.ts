@@ -7,6 +7,7 @@ import {
   map,
   section,
   setting,
+  share,
   size,
   tablePattern,
   text,
@@ -14,6 +15,8 @@ import {
 } from './value-types.ts';
 
 const maxInt = Number.MAX_SAFE_INTEGER;
+/** Updates and twice the deletes of generated rows: a row goes once at most, and something is inserted. */
+export const mostChanged = 0.9;
 
 const dottedName = (parts: number) =>
   z.string().refine(value => !throws(() => parseDottedName(value, parts)));
@@ -39,11 +42,12 @@ export const schema = section({
     z
       .string()
       .regex(/^[a-z0-9_]{1,55}$/)
-      .default('default'),
+      .optional(),
     {
       about: 'names the slot, the publication, the consumer group and the checkpoint',
       expects: '1 to 55 lower-case letters, digits and underscores',
       flag: '--pipeline',
+      fallback: '`default`; in mode `synthetic`: `synthetic`',
     },
   ),
   tables: setting(list(tablePattern).pipe(z.array(z.string()).min(1)).default(['*.*']), {
@@ -234,12 +238,37 @@ export const schema = section({
       }),
     }),
     sasl: section({
-      mechanism: setting(z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).optional(), {
+      mechanism: setting(z.enum(['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer']).optional(), {
         about: 'how to authenticate; not at all by default',
-        expects: 'plain, scram-sha-256 or scram-sha-512',
+        expects: 'plain, scram-sha-256, scram-sha-512 or oauthbearer',
       }),
-      username: setting(text().optional(), { about: 'user', expects: 'text' }),
+      username: setting(text().optional(), {
+        about: 'user, for every mechanism but `oauthbearer`',
+        expects: 'text',
+      }),
       password: setting(text().optional(), { about: 'password', expects: 'text', secret: true }),
+      token: setting(text().optional(), {
+        about: 'token for `oauthbearer`, where it does not come from `tokenUrl`',
+        expects: 'text',
+        secret: true,
+      }),
+      tokenUrl: setting(url(/^https?$/).optional(), {
+        about: 'where `oauthbearer` gets tokens: the token endpoint of an identity provider',
+        expects: 'a URL such as https://host/oauth2/token',
+      }),
+      clientId: setting(text().optional(), {
+        about: 'client that `tokenUrl` gives tokens to',
+        expects: 'text',
+      }),
+      clientSecret: setting(text().optional(), {
+        about: 'secret of that client',
+        expects: 'text',
+        secret: true,
+      }),
+      scope: setting(text().optional(), {
+        about: 'what the token is for, as `tokenUrl` wants it',
+        expects: 'text',
+      }),
     }),
   }),
   clickhouse: section({
@@ -293,18 +322,45 @@ export const schema = section({
     }),
   }),
   synthetic: section({
-    rate: setting(integer(1, 10_000_000).default(1000), {
-      about: 'rows per second that mode `synthetic` generates',
-      expects: 'a whole number from 1 to 10000000',
+    rate: setting(integer(0, 10_000_000).default(1000), {
+      about: 'rows per second that mode `synthetic` generates; 0: as many as the other side takes',
+      expects: 'a whole number from 0 to 10000000',
+      flag: '--rate',
+    }),
+    into: setting(z.enum(['clickhouse', 'postgres']).default('clickhouse'), {
+      about:
+        'where mode `synthetic` writes: ClickHouse, or the table `public.user_events` of PostgreSQL, for another pipeline to read',
+      expects: 'clickhouse or postgres',
+      flag: '--into',
     }),
     seed: setting(integer(0, maxInt).default(42), {
       about: 'the same seed generates the same rows',
       expects: 'a whole number from 0',
     }),
     users: setting(integer(1, 1_000_000_000).default(10_000), {
-      about: 'different users among the rows',
+      about: 'different users among the rows; ten events of each come to a day',
       expects: 'a whole number from 1 to 1000000000',
     }),
+    updates: setting(share(mostChanged).default(0.05), {
+      about: 'share of updates among the changes',
+      expects: `a share from 0 to ${mostChanged}, such as 0.05`,
+    }),
+    deletes: setting(share(mostChanged / 2).default(0.01), {
+      about: `share of deletes among the changes; updates and twice the deletes come to ${mostChanged} at most`,
+      expects: `a share from 0 to ${mostChanged / 2}, such as 0.01`,
+    }),
+    start: setting(
+      text()
+        .refine(
+          value =>
+            /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(value) && !Number.isNaN(Date.parse(value)),
+        )
+        .default('2025-01-01'),
+      {
+        about: 'time at which the first event occurs',
+        expects: 'a date such as 2025-01-01, or a time such as 2025-01-01T12:00:00Z',
+      },
+    ),
   }),
   listen: setting(
     z

@@ -36,6 +36,14 @@ export function integer(min: number, max: number) {
   );
 }
 
+/** A share, as in 0.05. */
+export function share(max: number) {
+  return z.preprocess(
+    value => (typeof value === 'string' && /^\d*\.?\d+$/.test(value) ? Number(value) : value),
+    z.number().min(0).max(max),
+  );
+}
+
 export const boolean = () =>
   z.preprocess(value => (value === 'true' ? true : value === 'false' ? false : value), z.boolean());
 

@@ -87,6 +87,20 @@ export interface Truncate {
   changeLsn: Lsn;
 }
 
+/** Messages that cannot be read as changes: for the dead letters, or a reason to stop. */
+export interface PoisonMessage {
+  topic: string;
+  partition: number;
+  /** Below 2^53. `lastOffset` is another one when a whole batch of records cannot be read. */
+  offset: number;
+  lastOffset: number;
+  /** As they came; all are empty where the bytes could not be had, or are too many. */
+  key: Buffer | null;
+  value: Buffer | null;
+  headers: readonly (readonly [name: string, value: Buffer | null])[];
+  reason: string;
+}
+
 /**
  * A stretch of the stream. Applied in this order: `truncates` (everything before them was in earlier batches), then the
  * rows, per relation in stream order. Whole transactions, but for one that is larger than `batch.maxBytes`: its parts
@@ -98,6 +112,8 @@ export interface Batch {
   transactions: Transactions;
   truncates: Truncate[];
   rows: number;
+  /** Only of sources whose messages can be malformed. */
+  poison?: PoisonMessage[];
   /** Everything up to here is in this batch or earlier ones: what a checkpoint may say once they are written. */
   position: Lsn;
 }

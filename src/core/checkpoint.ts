@@ -2,11 +2,12 @@ import type { KeyRule } from './relation.ts';
 
 /** A saved position: everything before it is durable in the sink, and replay starts here. */
 export interface Checkpoint {
-  mode: 'wal' | 'cdc';
+  mode: 'wal' | 'cdc' | 'synthetic';
   /** Rises with the timeline or the system id of the source; the top bits of every version. */
   epoch: number;
-  /** LSN text in `wal`. */
+  /** LSN text in `wal`, a sequence number in `synthetic`. */
   position: string;
+  /** What the source is: of PostgreSQL its system identifier, in `synthetic` what the rows depend on. */
   systemId: string;
   timeline: number;
   slot: string;
@@ -36,6 +37,8 @@ export interface TableState {
   target: { database: string; table: string };
   keyRule: KeyRule;
   key: string[];
+  /** What made the table part of the publication, when it was copied; another one means that changes are missing. */
+  membership?: number | undefined;
   /** Columns as they were when every value of them was known to arrive. */
   columns: { number: number; name: string; typeOid: number; typmod: number }[];
   /** Base of the copy, or for a keyless table the consistent point of its copy; LSN text. */

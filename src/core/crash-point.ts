@@ -8,6 +8,7 @@ let left = Number(crashCount ?? 1);
 export type CrashPoint =
   | 'before-insert'
   | 'after-insert'
+  | 'dead-letters'
   | 'after-checkpoint'
   | 'copy-chunk'
   | 'copy-exchange'

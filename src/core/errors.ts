@@ -144,6 +144,72 @@ const kinds = {
     about: 'A WAL position or transaction is larger than versions can hold.',
     hint: 'No PostgreSQL reaches this in practice; please report it.',
   },
+  BROKER_UNREACHABLE: {
+    action: 'retry',
+    exit: 3,
+    about: 'No Kafka broker answers, or a connection broke.',
+    hint: 'Check kafka.brokers and the addresses that the brokers advertise. A broker that wants TLS or SASL also ends connections that come without: see kafka.tls and kafka.sasl. A service that has started keeps trying.',
+  },
+  BROKER_AUTH: {
+    action: 'stop',
+    exit: 3,
+    about: 'Kafka refused the user, the password, the token or the SASL mechanism.',
+    hint: 'Check kafka.sasl, and WAL_CDC_KAFKA_SASL_PASSWORD, which goes before it.',
+  },
+  BROKER_TLS: {
+    action: 'stop',
+    exit: 3,
+    about: 'TLS with a Kafka broker could not be agreed on.',
+    hint: 'Check kafka.tls: enabled as the listener has it, rootCert of the authority that signed the certificate of the broker, cert and key if the broker asks for them.',
+  },
+  BROKER_PRIVILEGE: {
+    action: 'stop',
+    exit: 3,
+    about: 'The Kafka user may not read a topic or use the consumer group.',
+    hint: 'Allow READ and DESCRIBE on the topics, and READ on the consumer group, to the user.',
+  },
+  BROKER_VERSION: {
+    action: 'stop',
+    exit: 3,
+    about: 'The Kafka broker is too old, or lacks a part of the protocol.',
+    hint: 'Use Kafka 1.0 or newer, or a broker that speaks its protocol.',
+  },
+  BROKER_PROTOCOL: {
+    action: 'stop',
+    exit: 1,
+    about: "An answer of a Kafka broker, or a record, is not what Kafka's protocol says.",
+    hint: 'Check that kafka.brokers names Kafka brokers; otherwise please report this with the version of the broker.',
+  },
+  GROUP_CONFLICT: {
+    action: 'stop',
+    exit: 3,
+    about: 'The consumer group is used by another kind of consumer, or does not accept this one.',
+    hint: 'Give this pipeline a group of its own with kafka.group.',
+  },
+  OFFSET_LOST: {
+    action: 'stop',
+    exit: 3,
+    about: 'Kafka no longer has messages that were not read yet, or has others in their place.',
+    hint: 'Changes are missing: run "wal-cdc teardown --data" and start again, or let the connector take a new snapshot. Raise retention.ms and retention.bytes of the topics.',
+  },
+  TOPIC_RECREATED: {
+    action: 'retry',
+    exit: 3,
+    about: 'A topic was deleted and created again.',
+    hint: 'The new topic is read from its beginning; rows of it go before those of the old one.',
+  },
+  REGISTRY_UNREACHABLE: {
+    action: 'retry',
+    exit: 3,
+    about: 'The schema registry does not answer, or answers with an error of its own.',
+    hint: 'Check kafka.registry, and whether the registry runs. A service that has started keeps trying and loses nothing.',
+  },
+  REGISTRY_AUTH: {
+    action: 'stop',
+    exit: 3,
+    about: 'The schema registry refused the user or the password.',
+    hint: 'Check user and password in kafka.registry.',
+  },
   SINK_UNREACHABLE: {
     action: 'retry',
     exit: 3,
@@ -192,11 +258,23 @@ const kinds = {
     about: 'The ClickHouse table has rows that no checkpoint explains.',
     hint: 'Let it be copied (without --snapshot none), empty it, or pass --keep-rows when these rows are meant.',
   },
+  TABLE_TAKEN: {
+    action: 'stop-table',
+    exit: 3,
+    about: 'Something else writes the table: generated rows and those of a source do not go together.',
+    hint: 'Choose another clickhouse.database for one of the two, or tear the other pipeline down with "wal-cdc teardown --data".',
+  },
   TABLE_UNREADABLE: {
     action: 'stop-table',
     exit: 3,
     about: 'The role may not read the table, or row security would hide rows from it.',
     hint: 'GRANT SELECT on the table, and USAGE on its schema, to the role; for row security, use a role with BYPASSRLS. The service that runs takes it in within seconds.',
+  },
+  TABLE_UNKNOWN: {
+    action: 'stop-table',
+    exit: 3,
+    about: 'Nothing says of what types the columns of a topic are.',
+    hint: 'Set postgres.url, make the ClickHouse table yourself, or let the connector write schemas.',
   },
   TABLE_UNSUPPORTED: {
     action: 'stop-table',
@@ -214,7 +292,25 @@ const kinds = {
     action: 'stop-table',
     exit: 4,
     about: 'ClickHouse cannot hold a value exactly.',
-    hint: 'Set columns.<table>.<column>.onInvalid to null, clamp or string, or choose a wider type; then "wal-cdc resync" the table.',
+    hint: 'Set columns.<table>.<column>.onInvalid to null, clamp or string, or choose a wider type; then "wal-cdc resync" the table. With tableOptions.<table>.onError: dead-letter such rows are set aside instead.',
+  },
+  MESSAGE_INVALID: {
+    action: 'stop',
+    exit: 4,
+    about: 'A message of a topic cannot be read as a change of a table.',
+    hint: 'Look at the message, and at what writes the topic.',
+  },
+  LETTER_UNKNOWN: {
+    action: 'stop',
+    exit: 2,
+    about: 'No dead letter of the pipeline has this ID.',
+    hint: '"wal-cdc dead-letters list" shows those that are open; the first letters of an ID suffice where they are of one only.',
+  },
+  LETTER_OUTDATED: {
+    action: 'stop',
+    exit: 4,
+    about: 'A dead letter cannot be written as ClickHouse has the table now.',
+    hint: 'See the message; "wal-cdc resync" copies the table afresh and settles its letters.',
   },
   KEYLESS_CHANGE: {
     action: 'stop-table',
@@ -233,6 +329,12 @@ const kinds = {
     exit: 1,
     about: 'The copy of a table was interrupted.',
     hint: 'It is continued where it stopped.',
+  },
+  PIPELINE_RUNNING: {
+    action: 'stop',
+    exit: 3,
+    about: 'The service of the pipeline runs, and would make again what is dropped.',
+    hint: 'Stop the service first.',
   },
   SERVICE_STUCK: {
     action: 'stop',
@@ -255,6 +357,9 @@ const kinds = {
 } satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof kinds;
+
+/** Errors that are the fault of one row, whatever its table is like. */
+const rowErrors: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['VALUE_INVALID']);
 export const errorKinds: Readonly<Record<ErrorCode, ErrorKind>> = kinds;
 
 /** Every failure that a user may see. `code` decides what happens (see `errorKinds`); `hint` says what to do. */
@@ -283,6 +388,22 @@ export class CdcError extends Error {
   get exitCode(): number {
     return kinds[this.code].exit;
   }
+}
+
+/** Makes an error without a stack trace: for what may happen once per row. */
+export function withoutStack<E extends Error>(make: () => E): E {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return make();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+/** Whether an error says that one row cannot be written, though its table can: such a row may go to the dead letters. */
+export function isFaultOfRow(error: unknown): boolean {
+  return error instanceof CdcError && rowErrors.has(error.code);
 }
 
 /** Any thrown value as a `CdcError`; what is not one is a fault of ours (`UNEXPECTED`). */

@@ -35,6 +35,8 @@ export interface Wire {
   parameters?: Readonly<Record<string, string>>;
   optional?: boolean;
   items?: Wire;
+  /** The setting that this comes from, where messages do not say it: for messages about values that contradict it. */
+  setting?: string;
 }
 
 /** `pg_class.relreplident`: default, nothing, full, index. */
@@ -48,6 +50,8 @@ export interface Relation {
   name: string;
   replicaIdentity: ReplicaIdentity;
   columns: readonly Column[];
+  /** Fields of the message key; of envelopes that have one. */
+  messageKey?: readonly string[] | undefined;
 }
 
 export interface TableColumn extends Column {
@@ -69,8 +73,17 @@ export interface Table {
   key: string[];
 }
 
-/** Which rule made the ORDER BY of a table; recorded, so that a change of it is noticed. */
-export type KeyRule = 'identity-index' | 'primary-key' | 'unique-index' | 'keyless';
+/**
+ * Which rule made the ORDER BY of a table; recorded, so that a change of it is noticed. The last two are for envelopes of
+ * tables whose catalog is not at hand: the ClickHouse table that is there, else the message key.
+ */
+export type KeyRule =
+  | 'identity-index'
+  | 'primary-key'
+  | 'unique-index'
+  | 'keyless'
+  | 'clickhouse-table'
+  | 'message-key';
 
 export function qualifiedName(table: { schema: string; name: string }): string {
   return `${table.schema}.${table.name}`;

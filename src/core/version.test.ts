@@ -3,7 +3,14 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ByteWriter } from './byte-writer.ts';
 import { CdcError } from './errors.ts';
-import { changeOrdinal, composeVersion, writeChangeVersion, writeCopyVersion } from './version.ts';
+import {
+  changeOrdinal,
+  composeVersion,
+  envelopeVersions,
+  writeChangeVersion,
+  writeCopyVersion,
+  writeEnvelopeVersion,
+} from './version.ts';
 
 const maxDistance = 2n ** 45n - 1n;
 const change = fc
@@ -61,11 +68,29 @@ test('what does not fit into a version is refused, never wrapped', () => {
 
 function writeVersion(epoch: number, commit: bigint, lsn: bigint, place: number): bigint {
   const out = new ByteWriter(16);
-  const half = (value: bigint): [number, number] => [Number(value >> 32n), Number(value & 0xffffffffn)];
   writeChangeVersion(out, epoch, ...half(commit), ...half(lsn), place);
   return readVersion(out);
+}
+
+function half(value: bigint): [number, number] {
+  return [Number(value >> 32n), Number(value & 0xffffffffn)];
 }
 
 function readVersion(out: ByteWriter): bigint {
   return (out.buf.readBigUInt64LE(8) << 64n) | out.buf.readBigUInt64LE(0);
 }
+
+test('a change of an envelope is numbered by its LSN behind the commit before it', () => {
+  const lsn = fc.bigInt({ min: 0n, max: (1n << 53n) - 1n }).map(n => n * 8n);
+  fc.assert(
+    fc.property(lsn, lsn, fc.integer({ min: 0, max: 7 }), fc.nat(0xffff), (commit, change, place, epoch) => {
+      const out = new ByteWriter();
+      writeEnvelopeVersion(out, epoch, ...half(commit), ...half(change), place);
+      const written = readVersion(out);
+      assert.equal(written, composeVersion(epoch, commit, envelopeVersions.ordinal(commit, change, place)));
+      assert.equal(written & ((1n << 56n) - 1n), change + BigInt(place));
+    }),
+  );
+  const out = new ByteWriter();
+  assert.throws(() => writeEnvelopeVersion(out, 1, 2 ** 24, 0, 0, 0, 0), { code: 'POSITION_RANGE' });
+});

@@ -52,6 +52,44 @@ export function writeChangeVersion(
   writeParts(out, epoch, commitHi, commitLo, Math.floor(ordinal45 / 2 ** 21), low);
 }
 
+/**
+ * The same for a change out of a Debezium envelope: the commit position is what the source made of `source.sequence`, the
+ * ordinal is the LSN of the change plus its place (LSNs are multiples of 8, and a change has two places).
+ */
+export function writeEnvelopeVersion(
+  out: ByteWriter,
+  epoch: number,
+  commitHi: number,
+  commitLo: number,
+  changeHi: number,
+  changeLo: number,
+  place: number,
+): void {
+  if (commitHi >= 2 ** 24 || changeHi >= 2 ** 24)
+    throw new CdcError(
+      'POSITION_RANGE',
+      `change at ${hex(changeHi, changeLo)} behind ${hex(commitHi, commitLo)} does not fit into a version`,
+    );
+  const low = (changeLo >>> 0) + place;
+  writeParts(out, epoch, commitHi, commitLo, low < 2 ** 32 ? changeHi : changeHi + 1, low | 0);
+}
+
+/** How the changes of a mode are numbered. */
+export interface VersionScheme {
+  write: typeof writeChangeVersion;
+  ordinal: typeof changeOrdinal;
+  /** Whether the rows of a table come in the order of their versions. */
+  rising: boolean;
+}
+
+export const walVersions: VersionScheme = { write: writeChangeVersion, ordinal: changeOrdinal, rising: true };
+
+export const envelopeVersions: VersionScheme = {
+  write: writeEnvelopeVersion,
+  ordinal: (_commitLsn, changeLsn, place) => changeLsn + BigInt(place),
+  rising: false, // they come from several partitions
+};
+
 /** Appends the version of a copied row: base position of the copy, in halves, and an ordinal below 2^53. */
 export function writeCopyVersion(
   out: ByteWriter,
@@ -61,6 +99,19 @@ export function writeCopyVersion(
   ordinal: number,
 ): void {
   writeParts(out, epoch, baseHi, baseLo, Math.floor(ordinal / 2 ** 32), ordinal | 0);
+}
+
+/** Appends a version that is one number. */
+export function writeVersion(out: ByteWriter, version: bigint): void {
+  out.reserve(16);
+  out.buf.writeBigUInt64LE(version & 0xffff_ffff_ffff_ffffn, out.pos);
+  out.buf.writeBigUInt64LE(version >> 64n, out.pos + 8);
+  out.pos += 16;
+}
+
+/** Reads what was appended. */
+export function readVersion(buf: Buffer, pos: number): bigint {
+  return (buf.readBigUInt64LE(pos + 8) << 64n) | buf.readBigUInt64LE(pos);
 }
 
 function writeParts(

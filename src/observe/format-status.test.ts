@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatBytes, formatLiveLine, formatMs, formatStatus } from './format-status.ts';
+import { formatBytes, formatLiveLine, formatMs, formatStatus, formatTables } from './format-status.ts';
 import type { StatusSnapshot } from './status.ts';
 
 const status: StatusSnapshot = {
@@ -56,7 +56,7 @@ latency     p50 21 ms, p99 166 ms from commit to queryable, last minute
 rows        39,184,221, 5,200 per second
 position    0/3A4F21B8, 136 B behind 0/3A4F2240; checkpoint 0/3A4EF000
 slot        keeps 18 MiB of WAL, without limit
-set aside   2 rows in wal_cdc.dead_letters
+set aside   2 dead letters: "wal-cdc dead-letters list" shows them
 
 problem     disk full (SINK_FULL, since 2024-01-01T01:00:00.000Z)
             Free some.
@@ -73,13 +73,29 @@ shop.old            cdc_shop.old     stopped                               12
 test('the live line', () => {
   assert.equal(
     formatLiveLine(status),
-    'streaming | 5,200 rows/s | freshness 6.1 s | commit to queryable p50 21 ms, p99 166 ms | lag 136 B | 39,184,221 rows | 1 of 3 tables stopped | SINK_FULL',
+    'streaming | 5,200 rows/s | freshness 6.1 s | commit to queryable p50 21 ms, p99 166 ms | lag 136 B | 39,184,221 rows | 2 dead letters | 1 of 3 tables stopped | SINK_FULL',
   );
-  const young = { ...status, commitToQueryableMs: {}, lagBytes: undefined, problem: undefined, tables: [] };
+  const young = {
+    ...status,
+    commitToQueryableMs: {},
+    lagBytes: undefined,
+    problem: undefined,
+    tables: [],
+    deadLetters: 0,
+  };
   assert.equal(
     formatLiveLine(young),
     'streaming | 5,200 rows/s | freshness 6.1 s | commit to queryable no commits | 39,184,221 rows',
   );
+});
+
+test('dead letters stand beside the rows of their table', () => {
+  const [first, ...others] = status.tables;
+  assert.deepEqual(formatTables([{ ...first!, deadLetters: 1204 }, others[0]!]), [
+    'TABLE               CLICKHOUSE       STATE                         DEAD LETTERS        ROWS',
+    'public.user_events  cdc.user_events  streaming                     1,204         38,120,554',
+    'shop.items          cdc_shop.items   copying 43%, 1 min 36 s left  0                      0',
+  ]);
 });
 
 test('units', () => {

@@ -17,8 +17,7 @@ export function formatStatus(status: StatusSnapshot): string {
   }
   if (status.retainedWalBytes !== undefined)
     lines.push(`slot        ${formatRetainedWal(status.retainedWalBytes, status.safeWalBytes)}`);
-  if (status.deadLetters > 0)
-    lines.push(`set aside   ${formatCount(status.deadLetters)} rows in wal_cdc.dead_letters`);
+  if (status.deadLetters > 0) lines.push(`set aside   ${formatDeadLetters(status.deadLetters)}`);
   if (status.problem)
     lines.push(
       '',
@@ -27,6 +26,11 @@ export function formatStatus(status: StatusSnapshot): string {
     );
   if (status.tables.length > 0) lines.push('', ...formatTables(status.tables));
   return lines.join('\n');
+}
+
+/** How many are open, and what shows them. */
+export function formatDeadLetters(open: number): string {
+  return `${formatCount(open)} dead ${open === 1 ? 'letter' : 'letters'}: "wal-cdc dead-letters list" shows them`;
 }
 
 /** One short line that is printed again and again. */
@@ -39,6 +43,7 @@ export function formatLiveLine(status: StatusSnapshot): string {
   ];
   if (status.lagBytes !== undefined) parts.push(`lag ${formatBytes(status.lagBytes)}`);
   parts.push(`${formatCount(status.rowsTotal)} rows`);
+  if (status.deadLetters > 0) parts.push(`${formatCount(status.deadLetters)} dead letters`);
   const stopped = status.tables.filter(table => table.state === 'stopped').length;
   if (stopped > 0) parts.push(`${stopped} of ${status.tables.length} tables stopped`);
   if (status.problem) parts.push(status.problem.code);
@@ -52,8 +57,16 @@ export function formatRetainedWal(retainedBytes: number, safeBytes: number | nul
 
 /** A header, and for each table a line, with the reason below it when it is stopped. */
 export function formatTables(tables: readonly TableStatus[]): string[] {
-  const cells = tables.map(table => [table.name, table.target, formatState(table), formatCount(table.rows)]);
-  const header = ['TABLE', 'CLICKHOUSE', 'STATE', 'ROWS'];
+  const hasLetters = tables.some(table => table.deadLetters);
+  const letters = (text: string) => (hasLetters ? [text] : []);
+  const cells = tables.map(table => [
+    table.name,
+    table.target,
+    formatState(table),
+    ...letters(formatCount(table.deadLetters ?? 0)),
+    formatCount(table.rows),
+  ]);
+  const header = ['TABLE', 'CLICKHOUSE', 'STATE', ...letters('DEAD LETTERS'), 'ROWS'];
   const widths = header.map((title, i) => Math.max(title.length, ...cells.map(row => row[i]!.length)));
   const line = (row: string[]) =>
     row

@@ -17,6 +17,20 @@ test('the age is that of the oldest pending commit, 0 without one', () => {
   assert.equal(freshness.ageMs(start), 0);
 });
 
+test('in trouble the age grows from its begin, or from what waited then', () => {
+  const freshness = new Freshness();
+  freshness.troubleBegan(start);
+  freshness.troubleBegan(start + 500);
+  assert.equal(freshness.ageMs(start + 1000), 1000);
+  freshness.setOldestPending(start - 200);
+  assert.equal(freshness.ageMs(start + 1000), 1200);
+  freshness.troubleBegan(start + 1000);
+  assert.equal(freshness.pending, false, 'it is read again');
+  assert.equal(freshness.ageMs(start + 2000), 2200);
+  freshness.troubleEnded();
+  assert.equal(freshness.ageMs(start + 2000), 0);
+});
+
 test('percentiles are at most 4.5 % above the exact ones', () => {
   const latency = fc.double({ min: 0.2, max: 1e6, noNaN: true });
   fc.assert(

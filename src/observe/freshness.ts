@@ -16,6 +16,7 @@ const exportedBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
  */
 export class Freshness {
   #oldestPendingMs: number | undefined;
+  #troubleSinceMs: number | undefined;
   readonly #counts = Array.from({ length: slices }, () => new Uint32Array(bucketCount));
   readonly #sliceNumbers = new Float64Array(slices).fill(-1);
   readonly #exported = new Float64Array(exportedBounds.length + 1);
@@ -26,9 +27,31 @@ export class Freshness {
     this.#oldestPendingMs = commitMs;
   }
 
-  /** Age of the oldest committed change that is not yet queryable; 0 when there is none. */
+  /** Whether a change was read that is not queryable. */
+  get pending(): boolean {
+    return this.#oldestPendingMs !== undefined;
+  }
+
+  /**
+   * Nothing can be written from `nowMs` on, and commits may come that nobody reads: the age counts from now, or from the
+   * oldest change that waited already, until `troubleEnded`. What was read is read again.
+   */
+  troubleBegan(nowMs: number): void {
+    this.#troubleSinceMs = Math.min(
+      this.#troubleSinceMs ?? Number.POSITIVE_INFINITY,
+      this.#oldestPendingMs ?? Number.POSITIVE_INFINITY,
+      nowMs,
+    );
+    this.#oldestPendingMs = undefined;
+  }
+
+  troubleEnded(): void {
+    this.#troubleSinceMs = undefined;
+  }
+
+  /** Age of the oldest committed change that is not yet queryable, in trouble an upper bound; 0 when there is none. */
   ageMs(nowMs: number): number {
-    return this.#oldestPendingMs === undefined ? 0 : Math.max(0, nowMs - this.#oldestPendingMs);
+    return Math.max(0, nowMs - Math.min(this.#oldestPendingMs ?? nowMs, this.#troubleSinceMs ?? nowMs));
   }
 
   /** `transactions` that took `latencyMs` from their commit became queryable. */

@@ -14,6 +14,7 @@ export class Metrics {
   readonly freshness = new Freshness();
   readonly rate = new Rate();
   rowsTotal = 0;
+  batchesTotal = 0;
 
   readonly #rows = this.#counter('rows_total', 'Rows written to ClickHouse', ['table', 'op']);
   readonly #bytes = this.#counter('bytes_total', 'Bytes of tuples read from the source');
@@ -58,7 +59,7 @@ export class Metrics {
     for (const gauge of [this.#lag, this.#retained, this.#safe]) gauge.remove();
     this.#gauge(
       'freshness_seconds',
-      'Age of the oldest committed change that is not yet queryable',
+      'Age of the oldest committed change that is not yet queryable; an upper bound while nothing can be written',
       [],
       gauge => gauge.set(this.freshness.ageMs(Date.now()) / 1000),
     );
@@ -74,6 +75,7 @@ export class Metrics {
 
   batchWritten(batch: { bytes: number; insertSeconds: number }): void {
     this.#batches.inc();
+    this.batchesTotal++;
     this.#bytes.inc(batch.bytes);
     this.#insert.observe(batch.insertSeconds);
   }

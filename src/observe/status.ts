@@ -25,6 +25,8 @@ export interface TableStatus {
   /** 0 to 100, of the bytes to copy. */
   copyPercent?: number;
   copyRemainingSeconds?: number;
+  /** Open ones; absent when there are none. */
+  deadLetters?: number;
   /** Why the table stopped. */
   reason?: Problem;
   /** Position since which the table is stopped. */
@@ -47,11 +49,15 @@ export interface StatusSnapshot {
   /** The source's end, when it was last heard. */
   sourcePosition?: string;
   lagBytes?: number;
+  /** Messages of the partitions that this instance reads which are not queryable yet. */
+  lagMessages?: number;
+  /** Partitions that this instance reads, with the offset of the message that comes next. */
+  partitions?: { topic: string; partition: number; offset: number; lag: number | undefined }[];
   /** WAL that the slot keeps from being removed. */
   retainedWalBytes?: number;
   /** WAL that may still be written before the slot is lost; null without max_slot_wal_keep_size. */
   safeWalBytes?: number | null;
-  /** Age of the oldest committed change that is not yet queryable; 0 when there is none. */
+  /** Age of the oldest committed change that is not yet queryable; an upper bound while `problem` lasts; 0 when there is none. */
   freshnessMs: number;
   /** Freshness above which something is amiss (`freshnessObjectiveMs`). */
   freshnessObjectiveMs?: number;
@@ -60,7 +66,8 @@ export interface StatusSnapshot {
   rowsPerSecond: number;
   rowsTotal: number;
   tables: TableStatus[];
-  /** What keeps the pipeline from running, while it retries or before it ends. */
+  /** What keeps the pipeline from running, until a session has made progress, or before it ends. */
   problem?: Problem & { since: string };
+  /** Open dead letters of the pipeline, messages among them. */
   deadLetters: number;
 }

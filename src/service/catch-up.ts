@@ -2,11 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { asCdcError, CdcError } from '../core/errors.ts';
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts';
+import { qualifiedName } from '../core/relation.ts';
 import type { Log } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import type { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import { inspectSlot } from '../sources/wal/slot.ts';
 import type { ClickHouseAddress } from './clickhouse-address.ts';
+import { askForReasons } from './running-service.ts';
 import type { SourceSession } from './source-setup.ts';
 import { WalService } from './wal-service.ts';
 
@@ -57,7 +59,10 @@ export class CatchUp {
         continue;
       }
       const tables = known ? await control.loadTables() : [];
-      const copying = tables.filter(table => table.state.phase === 'copying');
+      const unsaved = tables.filter(table => table.state.phase === 'copying');
+      // One that failed the checks before its copy is stopped in the service alone.
+      const stopped = unsaved.length > 0 ? await askForReasons(this.#options.config) : new Map();
+      const copying = unsaved.filter(table => !stopped.has(qualifiedName(table)));
       if (checkpoint && tables.length > 0 && copying.length === 0) return;
       const names = copying.map(table => `${table.schema}.${table.name}`).join(', ');
       if (names !== said) log.warn({ tables: names }, 'waiting until these tables are copied');

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { columnOptions, tableOptions } from '../config.ts';
 import { CdcError } from '../core/errors.ts';
+import { envelopeVersions, walVersions } from '../core/version.ts';
 import { ClickHouse } from '../sinks/clickhouse/client.ts';
 import type { TargetOptions } from '../sinks/clickhouse/target.ts';
 import type { ServerCapabilities } from '../sinks/clickhouse/types/registry.ts';
@@ -107,6 +108,8 @@ export function targetOptions(config: Config): TargetOptions {
     cluster: config.clickhouse.cluster,
     metaColumns: config.metaColumns,
     nullFlag: config.arrays.nullFlag,
+    versions: config.mode === 'cdc' ? envelopeVersions : walVersions,
+    connector: config.kafka.connector,
     column: (schema, table, column) => columnOptions(config, schema, table, column),
     table: (schema, table) => tableOptions(config, schema, table),
   };

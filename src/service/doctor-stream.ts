@@ -36,7 +36,16 @@ export async function diagnosePublication(
       subject,
       `run adds ${count(missing.length, 'table')} to it: ${missing.map(qualifiedName).join(', ')}`,
     );
-  else findings.ok(subject, 'exists, and has every table');
+  else {
+    const absent = await withoutPartitions(source, name, scope.unpublished);
+    if (absent.length === 0) findings.ok(subject, 'exists, and has every table');
+    else
+      findings.warn(
+        subject,
+        `${count(absent.length, 'table')} that "tables" names ${absent.length === 1 ? 'is' : 'are'} not in it, and not replicated: ${shorten(absent.map(qualifiedName))}`,
+        `As its owner: ${buildAddTablesSql(name, absent)}; or leave them out with "tables" or "exclude".`,
+      );
+  }
   if (!publication) return;
   if (publication.leavesOut.length > 0)
     findings.warn(
@@ -50,6 +59,26 @@ export async function diagnosePublication(
       'it has publish_via_partition_root = false: every partition becomes a ClickHouse table of its own',
       `ALTER PUBLICATION ${quoteIdent(name)} SET (publish_via_partition_root = true); makes one table of them.`,
     );
+}
+
+/** Without partitioned tables of which the publication has partitions. */
+async function withoutPartitions(
+  { client }: SourceSession,
+  publication: string,
+  tables: PublishedScope['unpublished'],
+): Promise<PublishedScope['unpublished']> {
+  if (tables.length === 0) return [];
+  const list = tables.map(table => `(${quoteLiteral(table.schema)}, ${quoteLiteral(table.name)})`).join(', ');
+  const { rows } = await client.query<{ schema: string; name: string }>(`
+    SELECT n.nspname AS schema, c.relname AS name
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE (n.nspname, c.relname) IN (${list})
+       AND NOT EXISTS (SELECT FROM pg_partition_tree(c.oid) t JOIN pg_class p ON p.oid = t.relid
+                         JOIN pg_namespace s ON s.oid = p.relnamespace
+                         JOIN pg_publication_tables m ON (m.schemaname, m.tablename) = (s.nspname, p.relname)
+                        WHERE m.pubname = ${quoteLiteral(publication)})
+     ORDER BY 1, 2`);
+  return rows;
 }
 
 /** Why the role may not create the publication or add the missing tables. */

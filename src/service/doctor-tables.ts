@@ -1,5 +1,5 @@
 import { matchesPattern } from '../config/table-patterns.ts';
-import { type Config, columnOptions } from '../config.ts';
+import { type Config, columnOptions, tableOptions } from '../config.ts';
 import { formatCount, formatMs } from '../observe/format-status.ts';
 import { type SourceTable, systemSchemas } from '../sources/wal/catalog.ts';
 import { quoteTable } from '../sources/wal/connect.ts';
@@ -112,7 +112,9 @@ async function diagnoseValues(
   const onInvalid = (column: string) => columnOptions(config, source.schema, source.name, column).onInvalid;
   const startedAt = performance.now();
   const invalid = await findInvalidValue(client, source, { name: fit.name, types, onInvalid });
-  if (invalid) findings.fail(fit.name, invalid);
+  if (invalid && tableOptions(config, source.schema, source.name).onError === 'dead-letter')
+    findings.warn(fit.name, `${invalid.message}: such rows go to the dead letters`, invalid.hint);
+  else if (invalid) findings.fail(fit.name, invalid);
   else
     findings.ok(
       fit.name,
@@ -140,13 +142,13 @@ function diagnoseKey(
     const way =
       table.keyRule === 'primary-key'
         ? `ALTER TABLE ${quoted} REPLICA IDENTITY DEFAULT;`
-        : `Add a primary key, or ALTER TABLE ${quoted} REPLICA IDENTITY FULL or USING INDEX …; or exclude the table.`;
+        : `Add a primary key; or a unique index over NOT NULL columns, and ALTER TABLE ${quoted} REPLICA IDENTITY USING INDEX …; or exclude the table.`;
     findings.warn(name, `${why}: PostgreSQL refuses UPDATE and DELETE on it while it is published`, way);
   } else if (table.keyRule === 'keyless')
     findings.warn(
       name,
       `has no key${trait.deferrableKey ? ' (its primary key is deferrable)' : ''}: rows are appended, and the first UPDATE or DELETE stops the table`,
-      'Add a primary key if its rows change.',
+      'If its rows change, add a primary key, or a unique index over NOT NULL columns.',
     );
 }
 

@@ -83,6 +83,16 @@ test('M10, M11, M15, T51, T59, S16: what is special about tables is said, and no
     findings.every(finding => finding.level === 'ok' || finding.hint),
     'what to change is always said',
   );
+  const hintOf = (subject: string) => findings.find(other => other.subject === subject && other.hint)?.hint;
+  assert.match(
+    hintOf('public.keyless')!,
+    /^Add a primary key; or a unique index .* REPLICA IDENTITY USING INDEX/,
+  );
+  assert.match(hintOf('public.full')!, /primary key, or a unique index/);
+  assert.ok(
+    findings.every(finding => !finding.hint?.includes('IDENTITY FULL')),
+    'it would give them no key',
+  );
   for (const text of ['1 view: public.seen', '1 materialized view: public.kept'])
     assert.ok(findings.some(finding => finding.level === 'ok' && finding.message === `left out: ${text}`));
 
@@ -122,6 +132,46 @@ test('D27: a publication whose filter or column list makes PostgreSQL refuse cha
       `warn public.listed: the publication's column list lacks b of the replica identity: ${refused}`,
     ],
   );
+});
+
+test('tables that a named publication lacks, and settings that name what is not there', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(`
+    CREATE TABLE t (id int PRIMARY KEY);
+    CREATE TABLE "Left" (id int PRIMARY KEY);
+    CREATE TABLE other (id int PRIMARY KEY);
+    CREATE TABLE apart (id int PRIMARY KEY);
+    CREATE PUBLICATION p FOR TABLE t WITH (publish_via_partition_root = true)`);
+  const config = await configOf(db.url, db.name, {
+    'postgres.publication': 'p',
+    exclude: 'public.apart,public.nobody*',
+  });
+  const named = {
+    ...config,
+    tableOptions: {
+      '"public"."t"': { onError: 'stop' as const },
+      '"public"."u"': { onError: 'stop' as const },
+    },
+    columns: {
+      '"public"."t"."id"': { onInvalid: 'fail' as const },
+      '"public"."t"."ident"': { onInvalid: 'fail' as const },
+      '"public"."u"."id"': { onInvalid: 'fail' as const },
+    },
+  };
+  const findings = await examine(named);
+  assert.deepEqual(
+    complaints(findings).filter(line => !line.includes('max_slot_wal_keep_size')),
+    [
+      'warn exclude: "public.nobody*" matches no table',
+      'warn tableOptions."public.u": has no effect: no such table is replicated',
+      'warn columns."public.t.ident": has no effect: table public.t has no such column',
+      'warn columns."public.u.id": has no effect: no such table is replicated',
+      'warn publication p: 2 tables that "tables" names are not in it, and not replicated: public.Left, public.other',
+    ],
+  );
+  const hint = findings.find(finding => finding.subject === 'publication p')!.hint!;
+  await db.client.query(/ALTER PUBLICATION [^;]*;/.exec(hint)![0]);
+  assert.deepEqual(complaints(await examine(config), 'publication p'), []);
 });
 
 test('settings of the server that make trouble later', async () => {

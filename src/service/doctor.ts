@@ -1,13 +1,17 @@
 import type { Config } from '../config.ts';
 import type { Checkpoint, TableState } from '../core/checkpoint.ts';
 import { asCdcError } from '../core/errors.ts';
+import type { ClickHouse } from '../sinks/clickhouse/client.ts';
 import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
+import { DeadLetters } from '../sinks/clickhouse/dead-letters.ts';
 import { findClickHouse } from './clickhouse-address.ts';
 import { count, type Finding, Findings } from './doctor-findings.ts';
 import { diagnoseListen } from './doctor-listen.ts';
 import { diagnoseServer } from './doctor-server.ts';
+import { diagnoseSettings } from './doctor-settings.ts';
 import { diagnoseClickHouse, diagnoseDatabases, type SinkSession } from './doctor-sink.ts';
 import { diagnosePublication, diagnoseSlot } from './doctor-stream.ts';
+import { diagnoseSynthetic } from './doctor-synthetic.ts';
 import { diagnoseLeftOut, diagnoseTables } from './doctor-tables.ts';
 import { resolveScope, type SourceSession } from './source-setup.ts';
 import { fitTables } from './table-fit.ts';
@@ -25,6 +29,10 @@ export interface DiagnoseOptions {
 export async function diagnose(options: DiagnoseOptions): Promise<Finding[]> {
   const { config } = options;
   const findings = new Findings(options.onFinding);
+  if (config.mode === 'synthetic') {
+    await diagnoseSynthetic(config, findings);
+    return findings.all;
+  }
   const opened = await findClickHouse(config);
   const sink = await diagnoseClickHouse(config, opened, findings);
   let source: SourceSession | undefined;
@@ -56,6 +64,7 @@ async function diagnosePipeline(
   if (!scope) return;
   findings.ok('tables', `${count(scope.tables.length, 'table')} to replicate`);
   await diagnoseLeftOut(source, config, scope, findings);
+  diagnoseSettings(config, scope, findings);
   await diagnosePublication(source, config, scope, checkpoint, findings);
   const fits = await fitTables(
     scope.tables,
@@ -69,6 +78,19 @@ async function diagnosePipeline(
     await diagnoseDatabases(sink, config, [...new Set(databases)], user, findings);
   }
   await diagnoseTables(source, config, scope, fits, options, findings);
+  if (sink) await diagnoseLetters(sink.clickhouse, config, findings);
+}
+
+/** Rows that could not be written, and wait for somebody. */
+async function diagnoseLetters(clickhouse: ClickHouse, config: Config, findings: Findings): Promise<void> {
+  const letters = new DeadLetters(clickhouse, config.pipeline);
+  if (!(await letters.exists())) return;
+  for (const [name, open] of await letters.countOpen())
+    findings.warn(
+      name,
+      `${count(open, 'open dead letter')}: not in ClickHouse, unless something newer took their place`,
+      '"wal-cdc dead-letters list" says why; remove the cause, then "wal-cdc dead-letters replay".',
+    );
 }
 
 async function readSaved(

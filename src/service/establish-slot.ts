@@ -29,14 +29,6 @@ export async function establishSlot(
   const state = await inspectSlot(client, slot, info.serverVersion);
   if (state) checkSlot(slot, state, info.database);
   if (checkpoint) {
-    if (checkpoint.mode !== 'wal')
-      throw new CdcError(
-        'CONFIG_INVALID',
-        `pipeline "${config.pipeline}" was run in mode ${checkpoint.mode} before`,
-        {
-          hint: 'Choose another --pipeline, or follow "Switching modes" in docs/architecture.md.',
-        },
-      );
     if (checkpoint.systemId !== info.systemId)
       throw new CdcError(
         'SOURCE_CHANGED',

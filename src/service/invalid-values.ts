@@ -51,7 +51,7 @@ export async function findInvalidValue(
     `table ${table.name}, column "${column}": ClickHouse type ${type} cannot hold ${row[`c${i}`]}${where && ` (row ${where})`}`,
     {
       table: table.name,
-      hint: `Set columns."${table.name}.${column}".onInvalid to null, clamp or string, or type to String, and start again.`,
+      hint: `Set columns."${table.name}.${column}".onInvalid to null, clamp or string, or type to String, or tableOptions."${table.name}".onError to dead-letter, and start again.`,
     },
   );
 }

@@ -1,3 +1,4 @@
+import type { TableState } from '../core/checkpoint.ts';
 import { CdcError } from '../core/errors.ts';
 import { qualifiedName } from '../core/relation.ts';
 import type { ControlTables } from '../sinks/clickhouse/control-tables.ts';
@@ -12,11 +13,13 @@ export async function markForCopy(control: ControlTables, names: string[]): Prom
     });
   for (const { schema, name, state } of known) {
     if (!names.includes(qualifiedName({ schema, name }))) continue;
-    const { epoch, target, columns, keyRule, key, truncated } = state;
-    const live = state.phase !== 'copying' || state.live;
-    await control.saveTable(
-      { schema, name },
-      { epoch, target, columns, phase: 'copying', keyRule, key, live, copiedRows: 0, truncated },
-    );
+    await control.saveTable({ schema, name }, copyAfresh(state));
   }
+}
+
+/** The state of a table that is copied behind the live one. */
+export function copyAfresh(state: TableState): TableState {
+  const { epoch, target, columns, keyRule, key, truncated } = state;
+  const live = state.phase !== 'copying' || state.live;
+  return { epoch, target, columns, phase: 'copying', keyRule, key, live, copiedRows: 0, truncated };
 }

@@ -1,9 +1,10 @@
-import type { Config } from '../config.ts';
+import type { Config, Mode } from '../config.ts';
 import type { TableState } from '../core/checkpoint.ts';
 import { asCdcError, type ErrorCode } from '../core/errors.ts';
 import { formatLsn, parseLsn } from '../core/lsn.ts';
 import type { Problem, TableStatus } from '../observe/status.ts';
 import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
+import { DeadLetters } from '../sinks/clickhouse/dead-letters.ts';
 import { targetName } from '../sinks/clickhouse/names.ts';
 import { connect, queryError } from '../sources/wal/connect.ts';
 import { inspectSlot } from '../sources/wal/slot.ts';
@@ -13,7 +14,7 @@ import { connectClickHouse, findClickHouse } from './clickhouse-address.ts';
 export interface OfflineStatus {
   running: false;
   pipeline: string;
-  mode: 'wal';
+  mode: Mode;
   /** Last saved position; undefined when there is none. */
   checkpoint?: string;
   /** The end of the source's WAL. */
@@ -31,6 +32,8 @@ export interface OfflineStatus {
     safeWalBytes: number | null;
   };
   tables: TableStatus[];
+  /** Open ones, messages among them. */
+  deadLetters: number;
   /** Servers that did not tell. */
   problems: Problem[];
 }
@@ -39,8 +42,9 @@ export async function readOfflineStatus(config: Config): Promise<OfflineStatus> 
   const status: OfflineStatus = {
     running: false,
     pipeline: config.pipeline,
-    mode: 'wal',
+    mode: config.mode,
     tables: [],
+    deadLetters: 0,
     problems: [],
   };
   const attempt = async (read: () => Promise<void>) => {
@@ -52,7 +56,7 @@ export async function readOfflineStatus(config: Config): Promise<OfflineStatus> 
     }
   };
   await attempt(() => readSaved(config, status));
-  await attempt(() => readSource(config, status));
+  if (config.mode === 'wal') await attempt(() => readSource(config, status));
   return status;
 }
 
@@ -64,7 +68,10 @@ async function readSaved(config: Config, status: OfflineStatus): Promise<void> {
     const control = new ControlTables(clickhouse, config.pipeline, config.clickhouse.cluster);
     if (!(await control.exists())) return;
     status.checkpoint = (await control.loadCheckpoint())?.position;
-    status.tables = (await control.loadTables()).map(table => savedTableStatus(config, table));
+    const letters = new DeadLetters(clickhouse, config.pipeline);
+    if (await letters.exists()) await letters.countOpen();
+    for (const open of letters.open.values()) status.deadLetters += open;
+    status.tables = (await control.loadTables()).map(table => savedTableStatus(config, table, letters.open));
   } finally {
     await clickhouse.close();
   }
@@ -73,7 +80,9 @@ async function readSaved(config: Config, status: OfflineStatus): Promise<void> {
 function savedTableStatus(
   config: Config,
   { schema, name, state }: { schema: string; name: string; state: TableState },
+  openLetters: ReadonlyMap<string, number>,
 ): TableStatus {
+  const deadLetters = openLetters.get(`${schema}.${name}`) ?? 0;
   const target = targetName(config.clickhouse.database, { schema, name });
   const { stopped, leaves = [] } = state;
   const chunks = leaves.reduce((sum, leaf) => sum + leaf.chunks, 0);
@@ -83,6 +92,7 @@ function savedTableStatus(
     target: `${target.database}.${target.table}`,
     state: state.phase === 'copying' && state.base === undefined ? 'pending' : state.phase,
     rows: 0,
+    ...(deadLetters > 0 ? { deadLetters } : {}),
     ...(state.copiedRows > 0 ? { copiedRows: state.copiedRows } : {}),
     ...(state.phase === 'copying' && chunks > 0
       ? { copyPercent: Math.round((done / chunks) * 1000) / 10 }

@@ -92,14 +92,14 @@ async function planSlot({ client, info }: SourceSession, config: Config): Promis
   try {
     checkSlot(slot, { ...state, activePid: null }, info.database);
   } catch (error) {
-    return { ...step, status: 'problem', problem: describe(asCdcError(error)) };
+    return { ...step, status: 'problem', problem: describeProblem(asCdcError(error)) };
   }
   const note = state.activePid === null ? undefined : `in use by process ${state.activePid}`;
   return { ...step, status: 'exists', ...(note && { note }) };
 }
 
 /** Databases and the service's own tables. */
-async function planDatabases(
+export async function planDatabases(
   config: Config,
   fits: readonly TableFit[],
   sink: Sink | undefined,
@@ -130,13 +130,13 @@ function clickHouseStep(object: string, exists: boolean, sql: string): PlanStep 
   return exists ? { ...step, status: 'exists' } : { ...step, status: 'create', sql };
 }
 
-function planTable(config: Config, { name, plan, actual, state, problem }: TableFit): PlanStep {
+export function planTable(config: Config, { name, plan, actual, state, problem }: TableFit): PlanStep {
   const step = {
     server: 'ClickHouse',
     object: plan ? `table ${plan.name.database}.${plan.name.table} for ${name}` : `table for ${name}`,
   } as const;
   const sql = plan && buildCreateTableSql(plan, targetOptions(config));
-  if (problem) return { ...step, status: 'problem', problem: describe(problem), ...(sql && { sql }) };
+  if (problem) return { ...step, status: 'problem', problem: describeProblem(problem), ...(sql && { sql }) };
   if (!actual) return { ...step, status: 'create', sql: sql! };
   const isCopied = !state && config.snapshot === 'initial' && actual.rows > 0;
   const note = isCopied
@@ -147,6 +147,6 @@ function planTable(config: Config, { name, plan, actual, state, problem }: Table
   return { ...step, status: 'exists', note };
 }
 
-function describe({ code, message, hint }: CdcError): PlanStep['problem'] {
+export function describeProblem({ code, message, hint }: CdcError): PlanStep['problem'] {
   return { code, message, hint };
 }

@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
 import { CdcError } from '../core/errors.ts';
-import type { StatusSnapshot } from '../observe/status.ts';
+import type { Problem, StatusSnapshot } from '../observe/status.ts';
 
 const timeoutMs = 5000;
 
@@ -35,4 +35,11 @@ export async function askService(config: Config): Promise<RunningService | undef
     if (error instanceof CdcError) throw error;
     return undefined;
   }
+}
+
+/** Why tables are stopped, by `schema.table`, as the service of this pipeline says where it would listen. */
+export async function askForReasons(config: Config): Promise<Map<string, Problem>> {
+  const answer = await askService(config).catch(() => undefined);
+  if (answer?.status.pipeline !== config.pipeline) return new Map();
+  return new Map(answer.status.tables.flatMap(({ name, reason }) => (reason ? [[name, reason]] : [])));
 }

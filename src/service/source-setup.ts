@@ -101,6 +101,10 @@ export interface PublishedScope {
   tables: SourceTable[];
   /** Not in the publication yet; `ensurePublication` puts them there. */
   missing: { schema: string; name: string }[];
+  /** Match `tables`, but are not in the publication, which the user named: it is used as it is. */
+  unpublished: { schema: string; name: string }[];
+  /** Patterns of `exclude` that match no table. */
+  unmatchedExclude: string[];
   /** Left out, with the reason. */
   skipped: { name: string; reason: string }[];
 }
@@ -117,11 +121,9 @@ export async function resolveScope(source: SourceSession, config: Config): Promi
     const isPublished = (table: { schema: string; name: string }) =>
       published.some(other => other.schema === table.schema && other.name === table.name);
     const all = await listTables(client);
+    const absent = all.filter(table => wanted(table) && !isPublished(table) && table.hasColumns);
     // A publication that the user names is used as it is.
-    const missing =
-      publication && (publicationGiven || publication.allTables)
-        ? []
-        : all.filter(table => wanted(table) && !isPublished(table) && table.hasColumns);
+    const missing = publication && (publicationGiven || publication.allTables) ? [] : absent;
     const candidates = [...published, ...missing];
     const unmatched = unmatchedPatterns(
       config.tables,
@@ -145,6 +147,8 @@ export async function resolveScope(source: SourceSession, config: Config): Promi
       publication,
       tables: described,
       missing,
+      unpublished: publication && publicationGiven ? absent : [],
+      unmatchedExclude: unmatchedPatterns(config.exclude, [...all, ...published]),
       skipped: all
         .filter(table => wanted(table) && !table.hasColumns)
         .map(table => ({ name: `${table.schema}.${table.name}`, reason: 'it has no columns' })),

@@ -1,24 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import { ByteWriter } from '../core/byte-writer.ts';
 import type { LeafCopy } from '../core/checkpoint.ts';
-import { crashPoint } from '../core/crash-point.ts';
 import { asCdcError, CdcError } from '../core/errors.ts';
 import { type Lsn, parseLsn } from '../core/lsn.ts';
-import { qualifiedName, type Relation } from '../core/relation.ts';
+import { qualifiedName } from '../core/relation.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { ClickHouse } from '../sinks/clickhouse/client.ts';
-import { quoteString, quoteTableName, shadowName } from '../sinks/clickhouse/names.ts';
-import type { RowEncoder } from '../sinks/clickhouse/row-encoder.ts';
 import type { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
 import type { SinkTable } from '../sinks/clickhouse/sink-table.ts';
-import {
-  buildCreateTableSql,
-  inspectTarget,
-  madeByUs,
-  type TargetOptions,
-} from '../sinks/clickhouse/target.ts';
+import type { TargetOptions } from '../sinks/clickhouse/target.ts';
 import type { SourceTable } from '../sources/wal/catalog.ts';
 import {
   connect,
@@ -28,7 +19,7 @@ import {
   quoteLiteral,
   quoteTable,
 } from '../sources/wal/connect.ts';
-import { copyOut } from '../sources/wal/copy-out.ts';
+import { copyRows } from './copied-rows.ts';
 import {
   type Chunk,
   type CopyJob,
@@ -40,6 +31,7 @@ import {
   planLeaf,
 } from './copy-plan.ts';
 import { findInvalidValue } from './invalid-values.ts';
+import { createShadow } from './shadow.ts';
 
 export interface TableCopierOptions {
   address: PostgresAddress;
@@ -55,8 +47,6 @@ export interface TableCopierOptions {
   /** Runs a task while no batch is being written. */
   between(task: () => Promise<void>): Promise<void>;
 }
-
-const blockBytes = 16 << 20;
 
 /**
  * Copies rows that exist while the stream runs beside. The rule that makes it exact, "base, wait, chunks", is in
@@ -152,7 +142,7 @@ export class TableCopier {
   /** Before the base: values that ClickHouse could not hold. Then the base itself, once and for all runs of this copy. */
   async #begin(client: pg.Client, { source, table }: CopyJob): Promise<void> {
     if (table.state.base !== undefined) return;
-    const invalid = await findInvalidValue(client, source, table);
+    const invalid = table.setsAside ? undefined : await findInvalidValue(client, source, table);
     if (invalid) throw invalid;
     // What is not flushed may be gone after a crash of PostgreSQL, and later transactions then commit at its positions.
     const { rows } = await query<{ lsn: string }>(client, 'SELECT pg_current_wal_flush_lsn()::text AS lsn');
@@ -265,9 +255,9 @@ export class TableCopier {
       await this.#options.settleSource();
       const from = `ctid >= '(${number * leaf.chunkPages},0)'::tid`;
       const to = number + 1 < leaf.chunks ? ` AND ctid < '(${(number + 1) * leaf.chunkPages},0)'::tid` : '';
-      const { sql, textColumns } = copySql(job.source, `ONLY ${quoteTable(leaf)}`, `${from}${to}`);
+      const statement = copySql(job.source, `ONLY ${quoteTable(leaf)}`, `${from}${to}`);
       const base = parseLsn(job.table.state.base!);
-      await this.#copyRows(client, job, sql, textColumns, base, () => 0);
+      await this.#copyRows(client, job, statement, base, () => 0);
       await query(client, 'COMMIT');
     } catch (error) {
       await client.query('ROLLBACK').catch(() => {});
@@ -278,52 +268,15 @@ export class TableCopier {
     return undefined;
   }
 
-  /** Streams a COPY into the table (or its shadow). `ordinal` gives the rows theirs. */
   async #copyRows(
     client: pg.Client,
-    { source, table }: CopyJob,
-    sql: string,
-    textColumns: Uint8Array,
+    job: CopyJob,
+    statement: ReturnType<typeof copySql>,
     base: Lsn,
     ordinal: () => number,
   ): Promise<void> {
-    const encoder = this.#copyEncoder(source, table);
-    const baseHi = Number(base >> 32n);
-    const baseLo = Number(base & 0xffffffffn);
-    const body = new ByteWriter(blockBytes + (blockBytes >> 1));
-    try {
-      for await (const block of copyOut(client, sql, { blockBytes, signal: this.#signal(table) })) {
-        body.pos = 0;
-        const nowUs = Date.now() * 1000;
-        const { data, offsets, count } = block;
-        for (let i = 0; i < count; i++) {
-          encoder.encodeCopied(data, offsets[i]!, textColumns, baseHi, baseLo, ordinal(), nowUs, body);
-        }
-        block.release();
-        crashPoint('copy-chunk');
-        await this.#options.sink.insert(
-          table.shadow ?? table.plan.name,
-          encoder.insertColumns,
-          body.written(),
-          true,
-        );
-        table.state.copiedRows += count;
-        this.#options.metrics.rowsWritten(table.name, 'copy', count, Date.now());
-      }
-    } catch (error) {
-      throw queryError(error, `copying ${table.name}`);
-    }
-  }
-
-  #copyEncoder(source: SourceTable, table: SinkTable): RowEncoder {
-    const relation: Relation = {
-      id: source.id,
-      schema: source.schema,
-      name: source.name,
-      replicaIdentity: source.replicaIdentity,
-      columns: source.columns,
-    };
-    return table.encoder(relation);
+    const { sink, metrics } = this.#options;
+    await copyRows(client, job, statement, { base, ordinal, sink, metrics, signal: this.#signal(job.table) });
   }
 
   async #finishIfDone(job: CopyJob): Promise<void> {
@@ -343,12 +296,14 @@ export class TableCopier {
   async #copyKeyless(job: CopyJob): Promise<void> {
     const { address, sink } = this.#options;
     const { source, table } = job;
-    const invalidClient = await connect(address);
-    try {
-      const invalid = await findInvalidValue(invalidClient, source, table);
-      if (invalid) throw invalid;
-    } finally {
-      await invalidClient.end().catch(() => {});
+    if (!table.setsAside) {
+      const client = await connect(address);
+      try {
+        const invalid = await findInvalidValue(client, source, table);
+        if (invalid) throw invalid;
+      } finally {
+        await client.end().catch(() => {});
+      }
     }
     // Until the consistent point is known the shadow takes every change; those that the copy has too are deleted later.
     await this.#options.between(async () => {
@@ -377,7 +332,7 @@ export class TableCopier {
       });
       if (this.#given(table)) return;
       table.copyStartedAtMs = performance.now();
-      const { sql, textColumns } = copySql(
+      const statement = copySql(
         source,
         source.partitioned ? quoteTable(source) : `ONLY ${quoteTable(source)}`,
         'true',
@@ -385,7 +340,7 @@ export class TableCopier {
       let count = 0;
       await this.#track(
         table,
-        this.#copyRows(client, job, sql, textColumns, parseLsn(point), () => count++),
+        this.#copyRows(client, job, statement, parseLsn(point), () => count++),
       );
     } finally {
       await client.end().catch(() => {});
@@ -401,26 +356,6 @@ export class TableCopier {
   async #freshShadow(table: SinkTable): Promise<void> {
     await createShadow(this.#options.clickhouse, table, this.#options.target);
   }
-}
-
-/** Makes an empty shadow, like the live table where that fits, and notes it in the state (not saved here). */
-export async function createShadow(
-  clickhouse: ClickHouse,
-  table: SinkTable,
-  options: TargetOptions,
-): Promise<void> {
-  const name = shadowName(table.plan.name);
-  await clickhouse.command(`DROP TABLE IF EXISTS ${quoteTableName(name)} SYNC`);
-  await clickhouse.command(
-    table.state.live
-      ? `CREATE TABLE ${quoteTableName(name)} AS ${quoteTableName(table.plan.name)}`
-      : buildCreateTableSql(table.plan, options, name),
-  );
-  const live = await inspectTarget(clickhouse, table.plan.name);
-  if (live?.made)
-    await clickhouse.command(`ALTER TABLE ${quoteTableName(name)} MODIFY COMMENT ${quoteString(madeByUs)}`);
-  const made = await inspectTarget(clickhouse, name);
-  table.state.shadow = { table: name.table, uuid: made!.uuid };
 }
 
 async function oldestTransactions(client: pg.Client): Promise<string[]> {

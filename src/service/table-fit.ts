@@ -3,6 +3,7 @@ import type { TableState } from '../core/checkpoint.ts';
 import { asCdcError, CdcError } from '../core/errors.ts';
 import { qualifiedName } from '../core/relation.ts';
 import type { ClickHouse } from '../sinks/clickhouse/client.ts';
+import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import {
   type ActualTarget,
   checkTarget,
@@ -13,6 +14,7 @@ import {
 import type { ServerCapabilities } from '../sinks/clickhouse/types/registry.ts';
 import type { SourceTable } from '../sources/wal/catalog.ts';
 import { targetOptions } from './clickhouse-address.ts';
+import { requireOwnTable } from './pipeline-claims.ts';
 import { requireReadable, wasRefused } from './table-register.ts';
 
 /** A table of the source beside the ClickHouse table that `run` would make for it or use. */
@@ -38,11 +40,13 @@ export async function fitTables(
   capabilities: ServerCapabilities,
 ): Promise<TableFit[]> {
   const fits: TableFit[] = [];
+  const control = clickhouse && new ControlTables(clickhouse, config.pipeline, config.clickhouse.cluster);
+  const known = (await control?.exists()) ? control : undefined;
   for (const source of sources) {
     const fit: TableFit = { source, name: qualifiedName(source), state: states.get(qualifiedName(source)) };
     fits.push(fit);
     try {
-      await fill(fit, config, clickhouse, capabilities);
+      await fill(fit, config, clickhouse, known, capabilities);
     } catch (error) {
       const failure = asCdcError(error);
       if (failure.action !== 'stop-table') throw failure;
@@ -56,6 +60,7 @@ async function fill(
   fit: TableFit,
   config: Config,
   clickhouse: ClickHouse | undefined,
+  control: ControlTables | undefined,
   capabilities: ServerCapabilities,
 ): Promise<void> {
   const { source, state } = fit;
@@ -65,6 +70,7 @@ async function fill(
     fit.problem = new CdcError(code as CdcError['code'], message, { hint, table: fit.name });
   }
   fit.plan = planTarget(source, options, capabilities);
+  if (control) await requireOwnTable(config, control, source, fit.plan.name);
   if (clickhouse) fit.actual = await inspectTarget(clickhouse, fit.plan.name);
   const copiesAfresh = state !== undefined && (state.phase === 'copying' || wasRefused(state));
   // Such a table is made anew behind the live one, whatever that looks like.

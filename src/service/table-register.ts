@@ -7,6 +7,7 @@ import { qualifiedName, type Relation } from '../core/relation.ts';
 import { composeVersion } from '../core/version.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import { quoteIdentifier, quoteString, quoteTableName, targetName } from '../sinks/clickhouse/names.ts';
 import type { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
 import { SinkTable } from '../sinks/clickhouse/sink-table.ts';
@@ -29,8 +30,10 @@ import { addColumns } from './added-columns.ts';
 import { type connectClickHouse, targetOptions } from './clickhouse-address.ts';
 import { compareColumns, knownColumns, sameColumns } from './column-changes.ts';
 import type { CopyJob } from './copy-plan.ts';
+import { copyAfresh } from './mark-for-copy.ts';
+import { requireOwnTable } from './pipeline-claims.ts';
+import { createShadow } from './shadow.ts';
 import type { SourceSession } from './source-setup.ts';
-import { createShadow } from './table-copier.ts';
 
 export interface TableRegisterOptions {
   config: Config;
@@ -41,6 +44,7 @@ export interface TableRegisterOptions {
   publication: Publication;
   clickhouse: Awaited<ReturnType<typeof connectClickHouse>>;
   sink: ClickHouseSink;
+  control: ControlTables;
   checkpoint: Checkpoint;
   /** States of the pipeline's tables, by `schema.table`. */
   saved: Map<string, TableState>;
@@ -62,12 +66,26 @@ export class TableRegister {
     return [...this.#options.sink.tables.values()];
   }
 
+  /** Forgets tables that are not part of the pipeline any more: should they come back, changes are missing. */
+  async forgetOthers(described: readonly SourceTable[]): Promise<void> {
+    const { control, log, saved, sink } = this.#options;
+    const names = new Set(described.map(qualifiedName));
+    for (const [id, { name }] of sink.tables) if (!names.has(name)) sink.tables.delete(id);
+    for (const table of await control.loadTables()) {
+      const name = qualifiedName(table);
+      if (names.has(name)) continue;
+      saved.delete(name);
+      await control.forgetTable(table);
+      log.warn({ table: name }, 'the table left the pipeline; if it comes back it is copied afresh');
+    }
+  }
+
   /**
    * Goes along with the catalog: tables that were created and match the patterns, or were added to a publication that is
    * not ours, are taken in; of the others, columns that were added are made, and changes that PostgreSQL does not put
-   * into the stream stop the table.
+   * into the stream stop the table. Returns those that must be copied afresh.
    */
-  async followCatalog(between: (task: () => Promise<void>) => Promise<void>): Promise<void> {
+  async followCatalog(between: (task: () => Promise<void>) => Promise<void>): Promise<string[]> {
     const { log, startCopy, sink, publication } = this.#options;
     const { client, types } = this.#options.source;
     await this.#publishNewTables();
@@ -82,19 +100,29 @@ export class TableRegister {
       if (table && canBeReadNow(table.state, source)) return false;
       return table && (table.state.phase !== 'streaming' || sameColumns(table.state.columns, source.columns));
     };
+    const here = new Set(described.map(source => source.id));
+    if ([...sink.tables.keys()].some(id => !here.has(id))) await between(() => this.forgetOthers(described));
     const changed = described.filter(source => !isKnown(source));
-    if (changed.length === 0) return;
-    await between(async () => {
-      for (const source of changed) {
-        const table = sink.tables.get(source.id);
-        if (table && !canBeReadNow(table.state, source)) await this.#followOrStop(table, source);
-        else {
-          log.info({ table: qualifiedName(source) }, table ? 'a table can be read now' : 'a table was added');
-          const job = await this.register(source);
-          if (job) startCopy(job);
+    if (changed.length > 0)
+      await between(async () => {
+        for (const source of changed) {
+          const table = sink.tables.get(source.id);
+          if (table && !canBeReadNow(table.state, source)) await this.#followOrStop(table, source);
+          else {
+            log.info(
+              { table: qualifiedName(source) },
+              table ? 'a table can be read now' : 'a table was added',
+            );
+            const job = await this.register(source);
+            if (job) startCopy(job);
+          }
         }
-      }
-    });
+      });
+    const hasGap = (source: SourceTable) => {
+      const state = sink.tables.get(source.id)?.state;
+      return state?.phase === 'streaming' && state.membership !== source.membership;
+    };
+    return described.filter(hasGap).map(qualifiedName);
   }
 
   async #followOrStop(table: SinkTable, source: SourceTable): Promise<void> {
@@ -204,7 +232,8 @@ export class TableRegister {
   async register(source: SourceTable): Promise<CopyJob | undefined> {
     const { config, log } = this.#options;
     const known = this.#options.saved.get(qualifiedName(source));
-    const saved = known && wasRefused(known) ? this.#newState(source) : known;
+    const startsOver = known && (wasRefused(known) || canBeReadNow(known, source));
+    const saved = startsOver ? this.#newState(source) : known;
     try {
       return await this.#prepare(source, saved);
     } catch (error) {
@@ -250,6 +279,7 @@ export class TableRegister {
     return {
       epoch: checkpoint.epoch,
       target,
+      membership: source.membership,
       columns: knownColumns(source.columns),
       phase: 'copying',
       keyRule,
@@ -260,10 +290,11 @@ export class TableRegister {
   }
 
   async #prepare(source: SourceTable, saved: TableState | undefined): Promise<CopyJob | undefined> {
-    const { config, keepRows, log, metrics } = this.#options;
+    const { config, control, keepRows, log, metrics } = this.#options;
     const { clickhouse, capabilities } = this.#options.clickhouse;
     const options = targetOptions(config);
     const plan = planTarget(source, options, capabilities);
+    await requireOwnTable(config, control, source, plan.name);
     // Before anything is made for it.
     if (!saved && config.snapshot === 'initial') requireReadable(source);
     await clickhouse.command(buildCreateDatabaseSql(plan.name.database, options));
@@ -277,6 +308,21 @@ export class TableRegister {
       // Chunks that are copied have other columns: the copy starts over.
       const { base: _base, leaves: _leaves, shadow: _shadow, ...rest } = state;
       state = rest;
+    }
+    if (state && state.target.database + state.target.table !== plan.name.database + plan.name.table) {
+      log.warn(
+        { table: qualifiedName(source) },
+        'it goes to another ClickHouse table now: it is copied afresh',
+      );
+      state = undefined;
+    }
+    if (state?.phase === 'streaming' && state.membership !== source.membership) {
+      if (config.snapshot === 'none') throw leftForAWhile(source);
+      log.warn(
+        { table: qualifiedName(source) },
+        'it left the publication for a while, or has another row filter or column list: it is copied afresh',
+      );
+      state = copyAfresh(state);
     }
     let isMadeAnew = false;
     if (actual && state?.phase === 'copying' && !fits(() => checkTarget(source, plan, actual!, options))) {
@@ -318,6 +364,7 @@ export class TableRegister {
     if (state.phase === 'copying' && state.base === undefined) {
       state.key = source.key;
       state.keyRule = source.keyRule;
+      state.membership = source.membership;
       state.columns = knownColumns(source.columns);
     }
     const table = new SinkTable(source, plan, actual.columns, state, options, this.#options.checkpoint.epoch);
@@ -408,6 +455,15 @@ function fits(check: () => void): boolean {
   } catch {
     return false;
   }
+}
+
+function leftForAWhile(source: SourceTable): CdcError {
+  const table = qualifiedName(source);
+  return new CdcError(
+    'SCHEMA_CHANGED',
+    `table ${table} left the publication for a while, or has another row filter or column list: changes are missing`,
+    { table },
+  );
 }
 
 export function requireReadable(source: SourceTable): void {

@@ -1,7 +1,8 @@
 import type { Config } from '../config.ts';
-import { CdcError } from '../core/errors.ts';
+import { asCdcError, CdcError } from '../core/errors.ts';
 import type { ClickHouse } from '../sinks/clickhouse/client.ts';
 import { ControlTables, controlDatabase } from '../sinks/clickhouse/control-tables.ts';
+import { DeadLetters } from '../sinks/clickhouse/dead-letters.ts';
 import {
   quoteIdentifier,
   quoteString,
@@ -13,6 +14,7 @@ import { inspectTarget, onCluster } from '../sinks/clickhouse/target.ts';
 import { dropPublication, inspectPublication } from '../sources/wal/publication.ts';
 import { dropSlot, inspectSlot } from '../sources/wal/slot.ts';
 import { type ClickHouseAddress, connectClickHouse } from './clickhouse-address.ts';
+import { askService } from './running-service.ts';
 import { openSource, type SourceSession } from './source-setup.ts';
 
 export interface TeardownStep {
@@ -34,37 +36,45 @@ export interface TeardownOptions {
 
 /**
  * Drops what the pipeline made. What was saved about it goes last, so that a teardown that broke off can be run again.
- * Throws SLOT_IN_USE, before anything is dropped, while somebody streams from the slot.
+ * Throws SLOT_IN_USE or PIPELINE_RUNNING, before anything is dropped, while the service runs.
  */
 export async function tearDown(options: TeardownOptions): Promise<void> {
   const { config, data, onStep } = options;
-  const sink = options.clickhouse && (await connectClickHouse(options.clickhouse));
   let source: SourceSession | undefined;
+  let sink: Awaited<ReturnType<typeof connectClickHouse>> | undefined;
   try {
-    source = await openSource(config.postgres.address!);
-    await dropOwnSlot(source, config, onStep);
-    await dropOwnPublication(source, config, onStep);
-    if (!sink) return;
+    if (config.mode === 'synthetic') await requireNotRunning(config);
+    else {
+      // A slot keeps WAL for as long as it is there: it goes even when ClickHouse does not answer.
+      source = await openSource(config.postgres.address!);
+      await dropOwnSlot(source, config, onStep);
+      await dropOwnPublication(source, config, onStep);
+    }
+    if (!options.clickhouse) return;
+    const object = `what ${controlDatabase} has of pipeline ${config.pipeline}`;
+    try {
+      sink = await connectClickHouse(options.clickhouse);
+    } catch (error) {
+      throw leftBehind(options, object, asCdcError(error));
+    }
     const { clickhouse } = sink;
     const control = new ControlTables(clickhouse, config.pipeline, config.clickhouse.cluster);
     const known = await control.exists();
-    if (known) {
-      const tables = await recordedTables(control);
-      if (data) await dropTables(clickhouse, config, tables, onStep);
-      else
-        for (const target of tables)
-          onStep({
-            object: `table ${target.database}.${target.table}`,
-            outcome: 'left',
-            reason: 'only --data drops it',
-          });
-    }
-    const object = `what ${controlDatabase} has of pipeline ${config.pipeline}`;
-    if (!known || !(await hasRows(control))) onStep({ object, outcome: 'absent' });
-    else {
-      await control.forget();
-      onStep({ object, outcome: 'dropped' });
-    }
+    const left = known ? await leftTables(clickhouse, control) : [];
+    const recorded = known ? (await control.loadTables()).map(({ state }) => state.target) : [];
+    const targets = [...recorded, ...left.filter(target => !recorded.some(other => isSame(other, target)))];
+    if (data) await dropTables(clickhouse, config, targets, onStep);
+    else
+      for (const target of targets)
+        onStep({
+          object: `table ${target.database}.${target.table}`,
+          outcome: 'left',
+          reason: 'only --data drops it',
+        });
+    const isNoted = (known && (await hasRows(control))) || (data && left.length > 0);
+    if (isNoted) await control.forget(data ? [] : targets);
+    onStep({ object, outcome: isNoted ? 'dropped' : 'absent' });
+    await forgetLetters(new DeadLetters(clickhouse, config.pipeline), config, data, onStep);
     if (known && data) await dropControlDatabase(clickhouse, config, onStep);
   } finally {
     await source?.client.end().catch(() => {});
@@ -72,7 +82,27 @@ export async function tearDown(options: TeardownOptions): Promise<void> {
   }
 }
 
+/** Says what of ClickHouse is left, in steps and in the error. */
+function leftBehind({ data, onStep }: TeardownOptions, object: string, failure: CdcError): CdcError {
+  const what = data ? `${object}, and its tables` : object;
+  onStep({ object: what, outcome: 'left', reason: failure.message });
+  return new CdcError(failure.code, `ClickHouse still has ${what}: ${failure.message}`, {
+    cause: failure,
+    hint: `${failure.hint} Run the same teardown again when ClickHouse answers.`,
+  });
+}
+
 type OnStep = TeardownOptions['onStep'];
+
+/** There is no slot to tell: the service is asked, where it would listen. */
+async function requireNotRunning(config: Config): Promise<void> {
+  const answer = await askService(config);
+  if (answer?.status.pipeline === config.pipeline)
+    throw new CdcError(
+      'PIPELINE_RUNNING',
+      `the service of pipeline "${config.pipeline}" answers at ${answer.url}`,
+    );
+}
 
 async function dropOwnSlot({ client, info }: SourceSession, config: Config, onStep: OnStep): Promise<void> {
   const { slot, slotGiven } = config.postgres;
@@ -111,12 +141,38 @@ async function dropOwnPublication(
   }
 }
 
+async function forgetLetters(
+  letters: DeadLetters,
+  { pipeline }: Config,
+  data: boolean,
+  onStep: OnStep,
+): Promise<void> {
+  const count = (await letters.exists()) ? await letters.count({}) : 0;
+  if (count === 0) return;
+  const object = `${count} dead letters of pipeline ${pipeline}`;
+  if (!data) onStep({ object, outcome: 'left', reason: 'only --data drops them' });
+  else {
+    await letters.forget();
+    onStep({ object, outcome: 'dropped' });
+  }
+}
+
 async function hasRows(control: ControlTables): Promise<boolean> {
   return (await control.loadCheckpoint()) !== undefined || (await control.loadTables()).length > 0;
 }
 
-async function recordedTables(control: ControlTables): Promise<TableName[]> {
-  return (await control.loadTables()).map(({ state }) => state.target);
+/** Tables of before an earlier teardown that are still there and nobody else has taken over. */
+async function leftTables(clickhouse: ClickHouse, control: ControlTables): Promise<TableName[]> {
+  const tables: TableName[] = [];
+  for (const target of await control.loadLeft()) {
+    const isThere = (await exists(clickhouse, target)) || (await exists(clickhouse, shadowName(target)));
+    if (isThere && (await control.otherWriters(target)).length === 0) tables.push(target);
+  }
+  return tables;
+}
+
+function isSame(one: TableName, other: TableName): boolean {
+  return one.database === other.database && one.table === other.table;
 }
 
 /** Drops the tables, and databases that are empty then. */

@@ -1,9 +1,14 @@
 import { matchesPattern, unmatchedPatterns } from '../config/table-patterns.ts';
 import { type Config, columnOptions } from '../config.ts';
 import { CdcError } from '../core/errors.ts';
+import { qualifiedName } from '../core/relation.ts';
 import type { Log } from '../observe/log.ts';
+import type { Problem } from '../observe/status.ts';
 import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
+import { DeadLetters, type LetterFilter } from '../sinks/clickhouse/dead-letters.ts';
+import { rowOf } from '../sinks/clickhouse/letter-row.ts';
 import {
+  type LetterRow,
   type VerifyProgress,
   type VerifyResult,
   type VerifyTable,
@@ -11,6 +16,8 @@ import {
 } from '../verify/verify-tables.ts';
 import { CatchUp } from './catch-up.ts';
 import { type ClickHouseAddress, connectClickHouse } from './clickhouse-address.ts';
+import { askForReasons } from './running-service.ts';
+import { SourceCatalog } from './source-catalog.ts';
 import { openSource, resolveScope, type SourceSession } from './source-setup.ts';
 import { fitTables, type TableFit } from './table-fit.ts';
 
@@ -23,6 +30,9 @@ export interface VerifyPipelineOptions {
   onProgress?(progress: VerifyProgress): void;
   signal: AbortSignal;
 }
+
+/** Letters per table that rows are looked up among. */
+const maxLetters = 100_000;
 
 export interface StoppedTable {
   /** `schema.table`. */
@@ -40,6 +50,7 @@ export interface PipelineVerification extends VerifyResult {
 /** Compares the tables of a pipeline row by row, beside the service that runs, or without one. */
 export async function verifyPipeline(options: VerifyPipelineOptions): Promise<PipelineVerification> {
   const { config, signal } = options;
+  if (config.mode === 'cdc') return verifyTopics(options);
   const sink = await connectClickHouse(options.clickhouse);
   let source: SourceSession | undefined;
   try {
@@ -55,6 +66,8 @@ export async function verifyPipeline(options: VerifyPipelineOptions): Promise<Pi
     const states = new Map(
       (await control.loadTables()).map(({ schema, name, state }) => [`${schema}.${name}`, state]),
     );
+    const letters = new DeadLetters(sink.clickhouse, config.pipeline);
+    const hasLetters = await letters.exists();
     const chosen = chooseTables(scope, options.tables);
     const fits = await fitTables(chosen, config, states, sink.clickhouse, sink.capabilities);
     const replicated = fits.filter(fit => fit.state?.phase === 'streaming' && fit.actual && !fit.problem);
@@ -64,14 +77,77 @@ export async function verifyPipeline(options: VerifyPipelineOptions): Promise<Pi
       tables: replicated.map(fit => verifyTable(fit, config)),
       epoch: checkpoint?.epoch ?? 1,
       awaitPosition: lsn => catchUp.reach(lsn),
+      ...(hasLetters ? { openLetters: table => openLetters(letters, table) } : {}),
       onProgress: options.onProgress,
       signal,
     });
-    return { ...result, stopped: fits.filter(fit => !replicated.includes(fit)).map(whyStopped) };
+    return { ...result, stopped: await findStopped(config, fits, replicated) };
   } finally {
     await source?.client.end().catch(() => {});
     await sink.clickhouse.close();
   }
+}
+
+/** Tables whose changes come through a connector: see docs/verify.md, "Mode cdc". */
+async function verifyTopics(options: VerifyPipelineOptions): Promise<PipelineVerification> {
+  const { config, signal } = options;
+  const address = config.postgres.address;
+  if (!address)
+    throw new CdcError('CONFIG_INVALID', 'postgres.url is not set: there is nothing to compare with', {
+      hint: 'Set postgres.url (--postgres) to the database that the connector reads.',
+    });
+  const sink = await connectClickHouse(options.clickhouse);
+  const catalog = new SourceCatalog(address);
+  try {
+    const control = new ControlTables(sink.clickhouse, config.pipeline, config.clickhouse.cluster);
+    // Kafka's client takes half a second to load.
+    const { TopicCatchUp } = await import('./topic-catch-up.ts');
+    const catchUp = new TopicCatchUp({ ...options, control, catalog });
+    const letters = new DeadLetters(sink.clickhouse, config.pipeline);
+    // Tables come up with their first message.
+    await catchUp.reach(0n);
+    const rows = await control.loadTables();
+    const states = new Map(rows.map(row => [qualifiedName(row), row.state]));
+    const described = await Promise.all(rows.map(({ schema, name }) => catalog.describe(schema, name)));
+    const chosen = chooseTables({ tables: described.filter(source => source !== undefined) }, options.tables);
+    const fits = await fitTables(chosen, config, states, sink.clickhouse, sink.capabilities);
+    const replicated = fits.filter(fit => fit.state?.phase === 'streaming' && fit.actual && !fit.problem);
+    const result = await verifyTables({
+      source: address,
+      clickhouse: sink.clickhouse.client,
+      tables: replicated.map(fit => verifyTable(fit, config)),
+      epoch: (await control.loadCheckpoint())?.epoch ?? 1,
+      newerBy: 'commit-time',
+      awaitPosition: lsn => catchUp.reach(lsn),
+      openLetters: table => openLetters(letters, table),
+      onProgress: options.onProgress,
+      signal,
+    });
+    return { ...result, stopped: await findStopped(config, fits, replicated) };
+  } finally {
+    await catalog.close();
+    await sink.clickhouse.close();
+  }
+}
+
+/** Open letters of a table; of very many the newest. */
+async function openLetters(letters: DeadLetters, { schema, name, key }: VerifyTable): Promise<LetterRow[]> {
+  const filter: LetterFilter = { states: ['open'], tables: [{ schema, table: name }] };
+  if (key.length > 0)
+    return (await letters.list(filter, maxLetters)).map(({ id, key: values }) => ({
+      id,
+      values: JSON.parse(values) as LetterRow['values'],
+    }));
+  const rows: LetterRow[] = [];
+  for await (const page of letters.pages(filter)) {
+    for (const letter of page)
+      rows.push({
+        id: letter.id,
+        values: Object.fromEntries(rowOf(letter).map(({ name, value }) => [name, value ?? null])),
+      });
+    if (rows.length >= maxLetters) break;
+  }
+  return rows;
 }
 
 function chooseTables<T extends { schema: string; name: string }>(
@@ -109,8 +185,21 @@ function verifyTable({ source, plan, actual }: TableFit, config: Config): Verify
   };
 }
 
-function whyStopped({ name, state, problem }: TableFit): StoppedTable {
-  if (problem) return { name, code: problem.code, message: problem.message, hint: problem.hint };
+async function findStopped(
+  config: Config,
+  fits: readonly TableFit[],
+  replicated: readonly TableFit[],
+): Promise<StoppedTable[]> {
+  const others = fits.filter(fit => !replicated.includes(fit));
+  const isKnown = others.every(fit => fit.problem ?? fit.state?.stopped);
+  // Of a table that failed the checks before its copy nothing is saved.
+  const reasons = isKnown ? new Map<string, Problem>() : await askForReasons(config);
+  return others.map(fit => whyStopped(fit, reasons));
+}
+
+function whyStopped({ name, state, problem }: TableFit, reasons: ReadonlyMap<string, Problem>): StoppedTable {
+  const reason = problem ?? state?.stopped ?? reasons.get(name);
+  if (reason) return { name, code: reason.code, message: reason.message, hint: reason.hint };
   const message =
     state?.phase === 'copying' ? `table ${name} is being copied` : `table ${name} is not replicated yet`;
   return {

@@ -9,18 +9,25 @@ import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { Pipeline } from '../pipeline.ts';
 import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
+import { DeadLetters } from '../sinks/clickhouse/dead-letters.ts';
 import { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
 import type { SinkTable } from '../sinks/clickhouse/sink-table.ts';
 import { decodesBinary } from '../sinks/clickhouse/types/registry.ts';
 import { describeTables, publishedTables } from '../sources/wal/catalog.ts';
 import { connect } from '../sources/wal/connect.ts';
 import { inspectPublication, type Publication } from '../sources/wal/publication.ts';
-import { inspectSlot, type SlotState } from '../sources/wal/slot.ts';
+
+import { statusIntervalMs } from '../sources/wal/slot.ts';
+
 import { WalStream } from '../sources/wal/stream.ts';
 import { type ClickHouseAddress, connectClickHouse, targetOptions } from './clickhouse-address.ts';
 import type { CopyJob } from './copy-plan.ts';
 import { establishSlot } from './establish-slot.ts';
+import { LetterUpkeep } from './letter-upkeep.ts';
 import { markForCopy } from './mark-for-copy.ts';
+import { requireSameMode } from './pipeline-claims.ts';
+import type { PipelineSession } from './pipeline-service.ts';
+import type { SourceFigures } from './source-figures.ts';
 import { SourceRows } from './source-rows.ts';
 import { ensurePublication, openSource, resolveScope, type SourceSession } from './source-setup.ts';
 import { TableCopier } from './table-copier.ts';
@@ -31,6 +38,7 @@ export interface SessionOptions {
   clickhouse: ClickHouseAddress;
   metrics: Metrics;
   log: Log;
+  figures: SourceFigures;
   keepRows: boolean;
   /** Ends `run` once this position is queryable and no table is being copied. */
   until: 'current' | Lsn | undefined;
@@ -48,7 +56,7 @@ const monitorIntervalMs = 3000;
  * One connection to the source and what hangs on it, from the checks at the start to the last ack. A failure that may
  * pass ends it; the service then opens another one, which goes on from what was saved.
  */
-export class WalSession {
+export class WalSession implements PipelineSession {
   readonly #options: SessionOptions;
   readonly #source: SourceSession;
   readonly #control: ControlTables;
@@ -65,8 +73,7 @@ export class WalSession {
   #until: Lsn | undefined;
   #stopped = false;
   readonly #jobs: CopyJob[] = [];
-  slot: SlotState | undefined;
-  sourcePosition: Lsn | undefined;
+  readonly letters: DeadLetters;
 
   private constructor(
     options: SessionOptions,
@@ -84,9 +91,12 @@ export class WalSession {
     this.#checkpoint = checkpoint;
     this.#publication = publication;
     this.#rows = new SourceRows(source.address);
+    this.letters = new DeadLetters(clickhouse.clickhouse, options.config.pipeline);
     this.#sink = new ClickHouseSink({
       clickhouse: clickhouse.clickhouse,
       control,
+      mode: 'wal',
+      letters: this.letters,
       epoch: checkpoint.epoch,
       metaColumns: options.config.metaColumns,
       metrics: options.metrics,
@@ -109,6 +119,7 @@ export class WalSession {
       publication,
       clickhouse,
       sink: this.#sink,
+      control,
       checkpoint,
       saved,
       startCopy: job => void this.#runCopies([job]).catch(error => this.#pipeline?.fail(error)),
@@ -118,17 +129,6 @@ export class WalSession {
   /** Connects both sides, checks them, creates what is missing. Streams nothing yet. */
   static async open(options: SessionOptions): Promise<WalSession> {
     const { config } = options;
-    const deadLetters = Object.entries(config.tableOptions).find(
-      ([, table]) => table.onError === 'dead-letter',
-    );
-    if (deadLetters)
-      throw new CdcError(
-        'CONFIG_INVALID',
-        `tableOptions.${deadLetters[0]}.onError: dead-letter is not available in mode wal`,
-        {
-          hint: 'Leave it out: a row that cannot be written stops its table; columns.….onInvalid says what happens to values.',
-        },
-      );
     const clickhouse = await connectClickHouse(options.clickhouse, `wal-cdc/${config.pipeline}`);
     let source: SourceSession | undefined;
     try {
@@ -136,6 +136,7 @@ export class WalSession {
       const control = new ControlTables(clickhouse.clickhouse, config.pipeline, config.clickhouse.cluster);
       await control.create();
       const loaded = await control.loadCheckpoint();
+      requireSameMode(config, loaded);
       const scope = await resolveScope(source, config);
       if (loaded && !scope.publication)
         throw new CdcError(
@@ -151,6 +152,8 @@ export class WalSession {
         loaded ? (await control.loadTables()).map(row => [`${row.schema}.${row.name}`, row.state]) : [],
       );
       const session = new WalSession(options, source, clickhouse, control, checkpoint, publication, saved);
+      await session.letters.loadKeys();
+      await session.letters.countOpen();
       const published = await publishedTables(
         source.client,
         config.postgres.publication,
@@ -162,6 +165,7 @@ export class WalSession {
         published.filter(t => matchesPattern(config.tables, config.exclude, t.schema, t.name)),
         publication.generatedStored,
       );
+      await session.#register.forgetOthers(described);
       for (const table of described) {
         const job = await session.#register.register(table);
         if (job) session.#jobs.push(job);
@@ -200,7 +204,7 @@ export class WalSession {
       binary,
       maxBatchBytes: config.batch.maxBytes,
       delayMs: config.batch.maxDelayMs,
-      statusIntervalMs: await this.#statusIntervalMs(),
+      statusIntervalMs: await statusIntervalMs(this.#source.client),
       loadTypes: oids => this.#loadTypes(oids),
     });
     this.#stream = stream;
@@ -224,6 +228,7 @@ export class WalSession {
       if (this.#stopped) return;
       if (until !== undefined) await this.#expect(until === 'current' ? await this.#flushedLsn() : until);
       void this.#monitor(pipeline);
+      void this.#followSource();
       const copies = this.#runCopies(this.#jobs).catch(error => pipeline.fail(error));
       try {
         await pipeline.run(
@@ -284,13 +289,6 @@ export class WalSession {
     this.#stream?.expect(position);
   }
 
-  async #currentLsn(): Promise<Lsn> {
-    const { rows } = await this.#source.client.query<{ lsn: string }>(
-      'SELECT pg_current_wal_insert_lsn()::text AS lsn',
-    );
-    return parseLsn(rows[0]!.lsn);
-  }
-
   /**
    * A position behind every transaction that has committed, and flushed: a walsender sends nothing else, and records of no
    * commit may stay unflushed for many seconds.
@@ -300,14 +298,6 @@ export class WalSession {
       "SELECT pg_logical_emit_message(true, 'wal_cdc', '')::text AS lsn",
     );
     return parseLsn(rows[0]!.lsn);
-  }
-
-  async #statusIntervalMs(): Promise<number> {
-    const { rows } = await this.#source.client.query<{ ms: number }>(
-      "SELECT setting::int AS ms FROM pg_settings WHERE name = 'wal_sender_timeout'",
-    );
-    const timeoutMs = rows[0]!.ms;
-    return timeoutMs > 0 ? Math.max(500, Math.min(10_000, timeoutMs / 3)) : 10_000;
   }
 
   async #loadTypes(oids: number[]): Promise<Map<number, PgType>> {
@@ -349,7 +339,8 @@ export class WalSession {
 
   /** Looks after slot, publication and requests of other commands while the pipeline runs. */
   async #monitor(pipeline: Pipeline): Promise<void> {
-    const { config, metrics } = this.#options;
+    const { config } = this.#options;
+    const letters = new LetterUpkeep(this.letters, this.#clickhouse.clickhouse, config);
     let checkedAtMs = 0;
     while (!this.#stopped) {
       try {
@@ -360,17 +351,9 @@ export class WalSession {
         if (performance.now() - checkedAtMs > monitorIntervalMs) {
           checkedAtMs = performance.now();
           await this.#checkPublication();
-          await this.#register.followCatalog(task => pipeline.between(task));
-          this.sourcePosition = await this.#currentLsn();
-          this.slot = await inspectSlot(
-            this.#source.client,
-            config.postgres.slot,
-            this.#source.info.serverVersion,
-          );
-          if (this.slot) metrics.setSlot(this.slot);
-          metrics.setLag(
-            Number(this.sourcePosition > this.written ? this.sourcePosition - this.written : 0n),
-          );
+          const gaps = await this.#register.followCatalog(task => pipeline.between(task));
+          if (gaps.length > 0) await this.#resync(gaps);
+          await letters.tend();
         }
       } catch (error) {
         const failure = asCdcError(error);
@@ -380,8 +363,22 @@ export class WalSession {
           return;
         }
       }
-      for (let waited = 0; waited < requestIntervalMs && !this.#stopped; waited += 100) await sleep(100);
+      await this.#pause(requestIntervalMs);
     }
+  }
+
+  /** Apart from the monitor, which waits for ClickHouse: the source's figures matter most while that is away. */
+  async #followSource(): Promise<void> {
+    while (!this.#stopped) {
+      // An outage shows up in the stream.
+      await this.#options.figures.read(this.#source.client, this.written).catch(() => {});
+      await this.#pause(monitorIntervalMs);
+    }
+  }
+
+  /** Ends early when the session does. */
+  async #pause(ms: number): Promise<void> {
+    for (let waited = 0; waited < ms && !this.#stopped; waited += 100) await sleep(100);
   }
 
   /** Marks tables for a copy afresh; the next session, which begins at once, carries it out. */

@@ -17,6 +17,8 @@ export interface RowDifference {
   kind: 'missing in ClickHouse' | 'only in ClickHouse' | 'different';
   /** The columns that differ; of rows in both only. */
   columns?: CellDifference[];
+  /** ID of the open dead letter that explains it. */
+  letter?: string;
 }
 
 /**
@@ -31,6 +33,9 @@ export class TableComparison implements MergeEvents {
   equal = 0;
   differingCount = 0;
   readonly differing: RowDifference[] = [];
+  inDeadLetters = 0;
+  /** IDs of open dead letters, by the JSON of their key's texts. */
+  letters: ReadonlyMap<string, string[]> = new Map();
   /** Keys whose rows are of later than the position, or differ; for the next round. */
   moving: KeyTexts[] = [];
   /** No other round comes. */
@@ -128,7 +133,16 @@ export class TableComparison implements MergeEvents {
     if (this.#isWorthAnotherLook(reader)) return;
     this.rows++;
     this.differingCount++;
-    if (this.differing.length >= this.#limits.maxDiffering) return;
+    const letters = this.letters.get(JSON.stringify(this.#key(reader)));
+    // Without keys there may be several equal ones.
+    const letter = this.#table.keyless ? letters?.shift() : letters?.[0];
+    if (letter !== undefined) this.inDeadLetters++;
+    if (this.differing.length >= this.#limits.maxDiffering) {
+      // Those that nothing explains are the ones to look at.
+      const explained = letter === undefined ? this.differing.findLastIndex(row => row.letter) : -1;
+      if (explained < 0) return;
+      this.differing.splice(explained, 1);
+    }
     const { columns, key, keyless } = this.#table;
     const shown = (from: RowReader, i: number) => readable(from.text(i), columns[i]!.form.readable);
     const difference: RowDifference = {
@@ -143,6 +157,7 @@ export class TableComparison implements MergeEvents {
           ? []
           : [{ name, ...shownApart(shown(this.#postgres, i), shown(this.#clickHouse, i)) }],
       );
+    if (letter !== undefined) difference.letter = letter;
     this.differing.push(difference);
   }
 }

@@ -5,6 +5,7 @@ import { quoteIdentifier } from '../sinks/clickhouse/names.ts';
 import { queryError } from '../sources/wal/connect.ts';
 import { ClickHouseRows } from './clickhouse-rows.ts';
 import { type ComparedTable, comparedTable, type VerifyTable } from './compared-table.ts';
+import { letterKeys } from './letter-keys.ts';
 import { mergeRows } from './merge.ts';
 import { PostgresRows } from './postgres-rows.ts';
 import type { SourceSnapshot } from './source-snapshot.ts';
@@ -62,7 +63,8 @@ export class TableRun {
       rows: found?.rows ?? 0,
       equal: found?.equal ?? 0,
       differingCount: found?.differingCount ?? 0,
-      differing: found?.differing ?? [],
+      differing: (found?.differing ?? []).toSorted((a, b) => Number(!!a.letter) - Number(!!b.letter)),
+      inDeadLetters: found?.inDeadLetters ?? 0,
       moving: (this.#keys?.length ?? 0) + forgotten,
       movingForgotten: forgotten,
       rounds: this.#rounds,
@@ -101,6 +103,8 @@ export class TableRun {
           { hint: 'Verify it when it is left alone for a moment.' },
         );
       }
+      const letters = (await this.#options.openLetters?.(this.table)) ?? [];
+      comparison.letters = await letterKeys(client, this.#compared!, letters);
       if (!this.#keys) await this.#compare(round, client, storage, snapshot, undefined);
       else
         for (let at = 0; at < this.#keys.length; at += keysPerQuery)

@@ -87,7 +87,7 @@ export function buildTombstonesSql(
   );
 }
 
-function postgresValue({ name, isNullFlag }: ComparedColumn): string {
+export function postgresValue({ name, isNullFlag }: ComparedColumn): string {
   const column = `t.${quoteIdent(isNullFlag ? name.slice(0, -'__null'.length) : name)}`;
   return isNullFlag ? `(${column} IS NULL)` : column;
 }
@@ -100,7 +100,7 @@ function clickHouseText(column: ComparedColumn): string {
   return `CAST(${column.form.clickhouse(clickHouseValue(column))} AS Nullable(String))`;
 }
 
-function postgresDigest(text: string): string {
+export function postgresDigest(text: string): string {
   return (
     `CASE WHEN length(${text}) > ${longestText} THEN 'sha256 ' || encode(sha256(convert_to(${text}, 'UTF8')), 'hex') ` +
     `|| ' of ' || length(${text}) || ' letters' ELSE ${text} END`

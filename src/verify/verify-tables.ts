@@ -20,6 +20,8 @@ export interface VerifyOptions {
   epoch: number;
   /** Resolves when ClickHouse has every transaction whose commit record starts before `lsn`. */
   awaitPosition(lsn: Lsn): Promise<void>;
+  /** Open dead letters of a table, asked for once ClickHouse has come to the position. */
+  openLetters?(table: VerifyTable): Promise<readonly LetterRow[]>;
   /**
    * How rows of later than the position are told: in `wal` by `_version`, exactly; in `cdc`, where a version has the
    * commit *before* its own, by `_committed_at`.
@@ -33,6 +35,13 @@ export interface VerifyOptions {
   maxMoving?: number;
   onProgress?(progress: VerifyProgress): void;
   signal?: AbortSignal | undefined;
+}
+
+/** A row that could not be written. */
+export interface LetterRow {
+  id: string;
+  /** PostgreSQL's texts by column: of the key, or of the whole row in a table without one. */
+  values: Readonly<Record<string, string | null>>;
 }
 
 export interface VerifyProgress {
@@ -52,9 +61,11 @@ export interface VerifyTableResult {
   /** Rows that were judged: those of either side that did not move. */
   rows: number;
   equal: number;
-  /** How many differ at rest, and the first of them. */
+  /** How many differ at rest, and the first of them; such as are in no dead letter come first. */
   differingCount: number;
   differing: RowDifference[];
+  /** How many of those that differ have an open dead letter. */
+  inDeadLetters: number;
   /** Rows that changed during every round, so that nothing can be said about them. */
   moving: number;
   /** Of those: rows that were too many to be looked at again. */

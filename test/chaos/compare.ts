@@ -41,12 +41,21 @@ export async function compareAll(
   // Under load tables are truncated and rewritten faster than they can be compared, and new ones are added.
   const isMoving = (code: string) => !atRest && /^(SCHEMA_CHANGED|COPY_BROKEN)$/.test(code);
   const problems: string[] = [];
-  for (const { schema, name: table, error, differingCount, differing, moving } of result.tables) {
+  for (const {
+    schema,
+    name: table,
+    error,
+    differingCount,
+    inDeadLetters,
+    differing,
+    moving,
+  } of result.tables) {
     const name = `${schema}.${table}`;
     if (error && !isMoving(error.code)) problems.push(`${name}: ${error.code}, ${error.message}`);
-    if (differingCount > 0)
+    const unexplained = differing.filter(({ letter }) => letter === undefined);
+    if (differingCount > inDeadLetters)
       problems.push(
-        `${name}: ${differingCount} rows differ: ${JSON.stringify(differing.slice(0, 3), shorten)}`,
+        `${name}: ${differingCount - inDeadLetters} rows differ: ${JSON.stringify(unexplained.slice(0, 3), shorten)}`,
       );
     if (atRest && moving > 0) problems.push(`${name}: ${moving} rows have versions from the future`);
   }

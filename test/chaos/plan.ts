@@ -39,6 +39,7 @@ const point = (name: CrashPoint, passages: number, recopy = false) => ({ point: 
 const points = [
   point('before-insert', 6),
   point('after-insert', 6),
+  point('dead-letters', 6),
   point('after-checkpoint', 4),
   point('copy-chunk', 10, true),
   point('copy-exchange', 2, true),

@@ -26,11 +26,18 @@ export function tableWithId(name: string): LoadTable {
   };
 }
 
+/** Its rows go in and out of the dead letters: where `v` is a multiple of 7, ClickHouse cannot hold their `due`. */
+export const datedTable = 'dated';
+export const tableOptions = JSON.stringify({ [`public.${datedTable}`]: { onError: 'dead-letter' } });
+/** Makes all of its rows fit, and leaves out their documents. */
+export const mendDatedSql = `UPDATE ${datedTable} SET v = v + 1 WHERE v % 7 = 0`;
+
 /** Default identity, identity index, full identity with and without a primary key, partitions, a composite key. */
 export const keyedTables: readonly LoadTable[] = [
   tableWithId('accounts'),
   tableWithId('full_pk'),
   tableWithId('volatile'),
+  tableWithId(datedTable),
   {
     name: 'by_index',
     key: ['a', 'b'],
@@ -69,7 +76,14 @@ export const keylessTable = 'keyless_log';
 export const bulkTable = 'bulk';
 export const bulkRows = 50_000;
 /** Leaves and tables whose rows VACUUM FULL and CLUSTER move. */
-export const movableTables: readonly string[] = ['accounts', 'full_pk', 'parted_1', 'bulk', 'keyless_log'];
+export const movableTables: readonly string[] = [
+  'accounts',
+  'full_pk',
+  'dated',
+  'parted_1',
+  'bulk',
+  'keyless_log',
+];
 
 const common = 'v integer NOT NULL DEFAULT 0, note text, doc text';
 
@@ -81,6 +95,12 @@ CREATE TABLE accounts (id integer PRIMARY KEY, ${common});
 CREATE TABLE full_pk (id integer PRIMARY KEY, ${common});
 ALTER TABLE full_pk REPLICA IDENTITY FULL;
 CREATE TABLE volatile (id integer PRIMARY KEY, ${common});
+CREATE TABLE ${datedTable} (id integer PRIMARY KEY, ${common}, due date);
+CREATE FUNCTION set_due() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  NEW.due := CASE WHEN NEW.v % 7 = 0 THEN 'infinity'::date ELSE '2024-01-01'::date + NEW.v % 1000 END;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER set_due BEFORE INSERT OR UPDATE ON ${datedTable} FOR EACH ROW EXECUTE FUNCTION set_due();
 CREATE TABLE by_index (a integer NOT NULL, b integer NOT NULL, ${common});
 CREATE UNIQUE INDEX by_index_key ON by_index (a, b);
 ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_key;
@@ -101,6 +121,7 @@ const seedSql = `
 INSERT INTO accounts SELECT n, n, 'seed', CASE WHEN n % 4 = 0 THEN long_text(n, 3000) END FROM generate_series(1, 5000) n;
 INSERT INTO full_pk SELECT n, n, 'seed', CASE WHEN n % 4 = 0 THEN long_text(n, 3000) END FROM generate_series(1, 3000) n;
 INSERT INTO volatile SELECT n, n, 'seed', NULL FROM generate_series(1, 3000) n;
+INSERT INTO ${datedTable} SELECT n, n, 'seed', CASE WHEN n % 2 = 0 THEN long_text(n, 3000) END FROM generate_series(1, 3000) n;
 INSERT INTO by_index SELECT n % 70, n, n, 'seed', CASE WHEN n % 3 = 0 THEN long_text(n, 2500) END FROM generate_series(1, 3000) n;
 INSERT INTO full_unique SELECT 'Ä-' || n, n, 'seed', NULL FROM generate_series(1, 3000) n;
 INSERT INTO parted SELECT n, n % 3, n, 'seed', CASE WHEN n % 4 = 0 THEN long_text(n, 3000) END FROM generate_series(1, 1500) n;

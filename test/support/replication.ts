@@ -7,7 +7,7 @@ import { connectClickHouse, splitAddress } from '../../src/service/clickhouse-ad
 import { WalService } from '../../src/service/wal-service.ts';
 import type { ClickHouse } from '../../src/sinks/clickhouse/client.ts';
 import type { SourceTable } from '../../src/sources/wal/catalog.ts';
-import { verifyTables } from '../../src/verify/verify-tables.ts';
+import { type VerifyTableResult, verifyTables } from '../../src/verify/verify-tables.ts';
 import { sharedClickHouse } from './clickhouse.ts';
 import type { TestDatabase } from './postgres.ts';
 import { waitFor } from './wait-for.ts';
@@ -17,11 +17,14 @@ export interface Replication extends AsyncDisposable {
   config: Config;
   service: WalService;
   clickhouse: ClickHouse;
+  metrics: Metrics;
   /** Whether the service has ended, by a failure or by `stop`. */
   readonly stopped: boolean;
   /** Resolves once everything that is committed now is queryable and every copy is done. */
   caughtUp(): Promise<void>;
   /** Catches up and compares every table that is not stopped, row by row. */
+  compare(): Promise<VerifyTableResult[]>;
+  /** The same; throws when something differs. */
   expectEqual(): Promise<void>;
   /** Ends as on SIGTERM; throws what the service failed with. */
   stop(): Promise<void>;
@@ -50,10 +53,11 @@ export async function startReplication(
       ...options.settings,
     },
   });
+  const metrics = new Metrics();
   const service = new WalService({
     config,
     clickhouse: splitAddress(server.url),
-    metrics: new Metrics(),
+    metrics,
     log: createLog({ level: process.env.WAL_CDC_TEST_LOG ? 'debug' : 'silent', format: 'pretty' }),
     keepRows: options.keepRows ?? false,
     until: undefined,
@@ -93,52 +97,56 @@ export async function startReplication(
     await running;
     if (failure !== undefined) throw failure;
   };
+  const compare = async () => {
+    await caughtUp();
+    const session = service.session!;
+    const result = await verifyTables({
+      source: config.postgres.address!,
+      clickhouse: clickhouse.client,
+      epoch: session.epoch,
+      tables: session.tables
+        .filter(table => table.state.phase !== 'stopped')
+        .map(table => ({
+          schema: table.table.schema,
+          name: table.table.name,
+          columns: table.table.columns,
+          key: table.table.key,
+          target: table.plan.name,
+          clickHouseTypes: Object.fromEntries(table.types),
+          rowFilter: (table.table as SourceTable).rowFilter,
+          metaColumns: config.metaColumns,
+          onInvalid: Object.fromEntries(table.table.columns.map(({ name }) => [name, table.onInvalid(name)])),
+        })),
+      awaitPosition: async lsn => {
+        assert.ok(
+          await service.waitFor(formatLsn(lsn), 30_000),
+          `position ${formatLsn(lsn)} to be queryable`,
+        );
+      },
+    });
+    return result.tables;
+  };
   return {
     config,
     service,
     clickhouse,
+    metrics,
     get stopped() {
       return stopped;
     },
     caughtUp,
     stop,
+    compare,
     async expectEqual() {
-      await caughtUp();
-      const session = service.session!;
-      const result = await verifyTables({
-        source: config.postgres.address!,
-        clickhouse: clickhouse.client,
-        epoch: session.epoch,
-        tables: session.tables
-          .filter(table => table.state.phase !== 'stopped')
-          .map(table => ({
-            schema: table.table.schema,
-            name: table.table.name,
-            columns: table.table.columns,
-            key: table.table.key,
-            target: table.plan.name,
-            clickHouseTypes: Object.fromEntries(table.types),
-            rowFilter: (table.table as SourceTable).rowFilter,
-            metaColumns: config.metaColumns,
-            onInvalid: Object.fromEntries(
-              table.table.columns.map(({ name }) => [name, table.onInvalid(name)]),
-            ),
-          })),
-        awaitPosition: async lsn => {
-          assert.ok(
-            await service.waitFor(formatLsn(lsn), 30_000),
-            `position ${formatLsn(lsn)} to be queryable`,
-          );
-        },
-      });
+      const tables = await compare();
       assert.deepEqual(
-        result.tables.map(({ schema, name, differing, moving, error }) => ({
+        tables.map(({ schema, name, differing, moving, error }) => ({
           name: `${schema}.${name}`,
           differing,
           moving,
           error,
         })),
-        result.tables.map(({ schema, name }) => ({
+        tables.map(({ schema, name }) => ({
           name: `${schema}.${name}`,
           differing: [],
           moving: 0,

@@ -23,6 +23,12 @@ test('ClickHouse is out of disk: the service says so, waits, and goes on once th
       await db.client.query('CREATE TABLE t (id int PRIMARY KEY, v text)');
       await using replication = await startReplication(db, { clickhouse });
       await replication.expectEqual();
+      const streams = async () =>
+        (
+          await db.client.query(
+            'SELECT 1 FROM pg_replication_slots WHERE database = current_database() AND active',
+          )
+        ).rows.length > 0;
       const ballast = join(dir.path, 'ballast');
       const { bavail, bsize } = statfsSync(dir.path);
       writeFileSync(ballast, Buffer.alloc(bavail * bsize - (2 << 20)));
@@ -38,8 +44,21 @@ test('ClickHouse is out of disk: the service says so, waits, and goes on once th
       );
       assert.match(status.problem!.message, /space/i);
       assert.match(status.problem!.hint, /loses nothing/);
+      const session = replication.service.session;
+      await waitFor(
+        async () => {
+          assert.equal(replication.service.status().problem?.code, 'SINK_FULL');
+          assert.match((await replication.service.ready()).reason ?? '', /^SINK_FULL: /);
+          return replication.service.session !== session && (await streams());
+        },
+        { what: 'another session to stream' },
+      );
       rmSync(ballast);
       await replication.expectEqual();
+      await waitFor(async () => (await replication.service.ready()).ready, {
+        what: 'the end of the problem',
+      });
+      assert.equal(replication.service.status().problem, undefined);
       await replication.stop();
     } finally {
       await clickhouse.stop();

@@ -7,6 +7,7 @@ import { startPostgres } from '../../src/embedded/postgres.ts';
 import { startTestClickHouse } from '../support/clickhouse.ts';
 import { connect, freshDatabase, startTestPostgres } from '../support/postgres.ts';
 import { startReplication } from '../support/replication.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 test('the connection lives through a sink that is slower than wal_sender_timeout (R01)', async () => {
   await using postgres = await startTestPostgres({ settings: { wal_sender_timeout: '2s' } });
@@ -48,6 +49,56 @@ test('ClickHouse is killed, walsender and connection are cut; nothing is lost (C
     await db.client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_replication');
     await db.client.query("INSERT INTO t SELECT g, 'b' FROM generate_series(2001, 2100) g");
     await replication.expectEqual();
+    await replication.stop();
+  } finally {
+    await again.stop();
+  }
+});
+
+test('while ClickHouse is away, status and metrics tell how far behind it is', async () => {
+  await using db = await freshDatabase();
+  await using clickhouse = await startTestClickHouse();
+  await db.client.query('CREATE TABLE t (id int PRIMARY KEY)');
+  await using replication = await startReplication(db, { clickhouse });
+  const { service, metrics } = replication;
+  await replication.expectEqual();
+  clickhouse.kill();
+  await clickhouse.exited;
+  await db.client.query('INSERT INTO t VALUES (1)');
+  // PostgreSQL counts microseconds.
+  const committedAtMs = Date.now() + 1;
+  await waitFor(() => service.status().phase === 'retrying', { what: 'the outage to be noticed' });
+  const gauge = async (name: string) => {
+    const [value] = (await metrics.registry.getSingleMetric(`wal_cdc_${name}`)!.get()).values;
+    return value!.value;
+  };
+  const retainedBefore = await gauge('slot_retained_wal_bytes');
+  await db.client.query('INSERT INTO t SELECT generate_series(2, 20000)');
+  const status = await waitFor(
+    () => {
+      const now = service.status();
+      return now.retainedWalBytes! > retainedBefore + 1e6 && now;
+    },
+    { what: 'the slot to be looked at' },
+  );
+  assert.equal(status.phase, 'retrying');
+  assert.equal(status.problem?.code, 'SINK_UNREACHABLE');
+  assert.ok(status.lagBytes! > 1e6, `lag ${status.lagBytes}`);
+  assert.ok((await gauge('lag_bytes')) > 1e6);
+  const outageMs = Date.now() - committedAtMs;
+  const { freshnessMs } = service.status();
+  assert.ok(freshnessMs >= outageMs, `${freshnessMs} of ${outageMs} ms`);
+  assert.ok((await gauge('freshness_seconds')) >= outageMs / 1000);
+  assert.match((await service.ready()).reason ?? '', /^SINK_UNREACHABLE: /);
+
+  const again = await startClickHouse({ dir: clickhouse.dir, port: clickhouse.port });
+  try {
+    await replication.expectEqual();
+    await waitFor(async () => (await service.ready()).ready && service.status().freshnessMs === 0, {
+      what: 'all to be back to normal',
+    });
+    assert.equal(service.status().problem, undefined);
+    await waitFor(() => service.status().lagBytes! < 1e6, { what: 'no lag' });
     await replication.stop();
   } finally {
     await again.stop();

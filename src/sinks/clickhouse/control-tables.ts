@@ -1,7 +1,8 @@
 import type { Checkpoint, TableState } from '../../core/checkpoint.ts';
 import { parseLsn } from '../../core/lsn.ts';
 import type { ClickHouse } from './client.ts';
-import { quoteString } from './names.ts';
+import { lettersTable } from './letter-format.ts';
+import { quoteString, type TableName } from './names.ts';
 import { buildCreateDatabaseSql, onCluster } from './target.ts';
 
 /** Database of the service's own tables. */
@@ -24,6 +25,20 @@ const tables: Record<string, { columns: string[]; engine: string; orderBy: strin
     ],
     engine: 'ReplacingMergeTree(seq)',
     orderBy: 'pipeline',
+  },
+  offsets: {
+    columns: [
+      'pipeline String',
+      'topic String',
+      'partition UInt32',
+      'seq UInt64',
+      'generation UInt16',
+      'offset UInt64',
+      'state String',
+      "saved_at DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC')",
+    ],
+    engine: 'ReplacingMergeTree(seq)',
+    orderBy: '(pipeline, topic, partition)',
   },
   tables: {
     columns: [
@@ -50,7 +65,24 @@ const tables: Record<string, { columns: string[]; engine: string; orderBy: strin
     engine: 'MergeTree',
     orderBy: '(pipeline, requested_at)',
   },
+  dead_letters: lettersTable,
 };
+/** Those that say what the pipeline has done and where it is. */
+const ownTables = ['checkpoints', 'tables', 'requests'];
+/** Phase of a row in `tables` that only notes which ClickHouse table was written before the pipeline was forgotten. */
+const leftPhase = 'left';
+
+/** The checkpoint of a topic-partition. */
+export interface SavedOffset {
+  topic: string;
+  partition: number;
+  /** Rises when the topic was made anew, or is read again from an earlier place: then a lower offset counts. */
+  generation: number;
+  /** Of the message to read next; everything before is durable. */
+  offset: number;
+  /** What else the source needs to go on there. */
+  state: string;
+}
 
 /** The service's own tables in ClickHouse, for one pipeline: checkpoint, table states, requests of other commands. */
 export class ControlTables {
@@ -85,12 +117,11 @@ export class ControlTables {
 
   /** Whether `create` has been done, by any pipeline, to the end. */
   async exists(): Promise<boolean> {
-    const names = Object.keys(tables);
     const rows = await this.#clickhouse.query(
       `SELECT name FROM system.tables
-        WHERE database = '${controlDatabase}' AND name IN (${names.map(quoteString).join(', ')})`,
+        WHERE database = '${controlDatabase}' AND name IN (${ownTables.map(quoteString).join(', ')})`,
     );
-    return rows.length === names.length;
+    return rows.length === ownTables.length;
   }
 
   get #own(): string {
@@ -118,7 +149,9 @@ export class ControlTables {
 
   async saveCheckpoint(checkpoint: Checkpoint): Promise<void> {
     // The later position wins, also over a process that was cut off from the source and does not know it yet.
-    this.#sawSeq(String(parseLsn(checkpoint.position)));
+    const { mode, position } = checkpoint;
+    // In `cdc` the offsets say how far it is.
+    if (mode !== 'cdc') this.#sawSeq(String(mode === 'synthetic' ? position : parseLsn(position)));
     await this.#insert('checkpoints', {
       mode: checkpoint.mode,
       epoch: checkpoint.epoch,
@@ -131,10 +164,39 @@ export class ControlTables {
     });
   }
 
+  async loadOffsets(): Promise<SavedOffset[]> {
+    const rows = await this.#clickhouse.query<Record<string, string | number>>(
+      `SELECT topic, partition, generation, offset, state
+         FROM ${controlDatabase}.offsets FINAL WHERE ${this.#own} ORDER BY topic, partition`,
+    );
+    return rows.map(row => ({
+      topic: String(row.topic),
+      partition: Number(row.partition),
+      generation: Number(row.generation),
+      offset: Number(row.offset),
+      state: String(row.state),
+    }));
+  }
+
+  /** The further one of a partition wins, also over an instance that lost it and does not know yet. */
+  async saveOffsets(offsets: readonly SavedOffset[]): Promise<void> {
+    if (offsets.length === 0) return;
+    const lines = offsets.map(offset => {
+      const seq = String((BigInt(offset.generation) << 48n) | BigInt(offset.offset));
+      return JSON.stringify({ pipeline: this.#pipeline, seq, ...offset });
+    });
+    await this.#clickhouse.insert(
+      `INSERT INTO ${controlDatabase}.offsets
+         (pipeline, topic, partition, seq, generation, offset, state) FORMAT JSONEachRow`,
+      Buffer.from(lines.join('\n')),
+    );
+  }
+
   /** States by `schema`, `name`. */
   async loadTables(): Promise<{ schema: string; name: string; state: TableState }[]> {
     const rows = await this.#clickhouse.query<{ schema: string; name: string; state: string; seq: string }>(
-      `SELECT schema, name, state, seq FROM ${controlDatabase}.tables FINAL WHERE ${this.#own} ORDER BY schema, name`,
+      `SELECT schema, name, state, seq FROM ${controlDatabase}.tables FINAL
+        WHERE ${this.#own} AND phase != '${leftPhase}' ORDER BY schema, name`,
     );
     for (const row of rows) this.#sawSeq(row.seq);
     return rows.map(row => ({
@@ -142,6 +204,19 @@ export class ControlTables {
       name: row.name,
       state: JSON.parse(row.state) as TableState,
     }));
+  }
+
+  /** Other pipelines that have saved that they write `target`; `mode` is empty when they have no checkpoint yet. */
+  async otherWriters(target: TableName): Promise<{ pipeline: string; mode: string }[]> {
+    const isTarget = (part: keyof TableName) =>
+      `JSONExtractString(state, 'target', '${part}') = ${quoteString(target[part])}`;
+    return this.#clickhouse.query(
+      `SELECT pipeline, mode
+         FROM (SELECT DISTINCT pipeline FROM ${controlDatabase}.tables FINAL
+                WHERE NOT ${this.#own} AND phase != '${leftPhase}' AND ${isTarget('database')} AND ${isTarget('table')}) AS writers
+         LEFT JOIN (SELECT pipeline, mode FROM ${controlDatabase}.checkpoints FINAL) AS saved USING (pipeline)
+        ORDER BY pipeline`,
+    );
   }
 
   async saveTable(table: { schema: string; name: string }, state: TableState): Promise<void> {
@@ -152,6 +227,14 @@ export class ControlTables {
       reason: state.stopped?.message ?? '',
       state: JSON.stringify(state),
     });
+  }
+
+  /** What is known of a table that the pipeline does not have any more. */
+  async forgetTable({ schema, name }: { schema: string; name: string }): Promise<void> {
+    await this.#clickhouse.command(
+      `DELETE FROM ${controlDatabase}.tables
+        WHERE ${this.#own} AND schema = ${quoteString(schema)} AND name = ${quoteString(name)}`,
+    );
   }
 
   /** Takes the requests that other commands left for the running service. */
@@ -176,10 +259,37 @@ export class ControlTables {
     );
   }
 
-  /** Removes everything that is known about the pipeline. */
-  async forget(): Promise<void> {
-    for (const name of Object.keys(tables)) {
-      await this.#clickhouse.command(`DELETE FROM ${controlDatabase}.${name} WHERE ${this.#own}`);
+  /** ClickHouse tables that the pipeline wrote before it was forgotten. */
+  async loadLeft(): Promise<TableName[]> {
+    const rows = await this.#clickhouse.query<{ state: string }>(
+      `SELECT state FROM ${controlDatabase}.tables FINAL
+        WHERE ${this.#own} AND phase = '${leftPhase}' ORDER BY schema, name`,
+    );
+    return rows.map(row => (JSON.parse(row.state) as Pick<TableState, 'target'>).target);
+  }
+
+  /** Removes everything that is known about the pipeline, but for its dead letters; which tables are left stays noted. */
+  async forget(left: readonly TableName[]): Promise<void> {
+    if (left.length > 0) {
+      // No table of a source has an empty schema. Before the others go: a crash in between loses nothing.
+      const lines = left.map(target =>
+        JSON.stringify({
+          pipeline: this.#pipeline,
+          schema: '',
+          name: `${target.database}.${target.table}`,
+          seq: '0',
+          phase: leftPhase,
+          state: JSON.stringify({ target }),
+        }),
+      );
+      await this.#clickhouse.insert(
+        `INSERT INTO ${controlDatabase}.tables (pipeline, schema, name, seq, phase, state) FORMAT JSONEachRow`,
+        Buffer.from(lines.join('\n')),
+      );
+    }
+    for (const name of ownTables) {
+      const stays = name === 'tables' && left.length > 0 ? ` AND phase != '${leftPhase}'` : '';
+      await this.#clickhouse.command(`DELETE FROM ${controlDatabase}.${name} WHERE ${this.#own}${stays}`);
     }
   }
 

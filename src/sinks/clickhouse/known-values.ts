@@ -5,6 +5,12 @@ import type { RowEncoder, UnchangedValues } from './row-encoder.ts';
 const entryOverheadBytes = 200;
 const valueOverheadBytes = 120;
 
+/**
+ * PostgreSQL stores nothing out of line that is not longer than a pointer to it, 20 bytes and more: encoded, with a null byte
+ * and a length. What stands for such a value in an envelope is no placeholder but the new value itself.
+ */
+const longestInline = 22;
+
 interface Entry {
   /** One encoded value per column of `KnownValues.columns`. */
   values: Buffer[];
@@ -23,11 +29,15 @@ export class KnownValues {
   /** The one that was used longest ago comes first. */
   readonly #entries = new Map<string, Entry>();
   readonly #unsure = new Set<string>();
-  readonly #own = new Map<number, Buffer[]>();
+  readonly #own = new Map<number, readonly (Buffer | undefined)[]>();
   #bytes = 0;
 
-  constructor(columns: readonly number[]) {
+  /** By place in `columns`: what a value is that an envelope seems to leave out, but cannot have. */
+  readonly #placeholders: readonly (Buffer | undefined)[];
+
+  constructor(columns: readonly number[], placeholders: readonly (Buffer | undefined)[] = []) {
     this.columns = columns;
+    this.#placeholders = placeholders;
   }
 
   get size(): number {
@@ -51,8 +61,8 @@ export class KnownValues {
     if (!sure) this.#unsure.add(key);
   }
 
-  /** Values of one row of the stretch alone. */
-  setOwn(row: number, values: Buffer[]): void {
+  /** Values of one row of the stretch alone; `undefined` where it needs none. */
+  setOwn(row: number, values: readonly (Buffer | undefined)[]): void {
     this.#own.set(row, values);
   }
 
@@ -69,8 +79,10 @@ export class KnownValues {
     const values = this.#own.get(row) ?? this.#entries.get(key)?.values;
     if (!values) return undefined;
     return (column, out) => {
-      const bytes = values[this.columns.indexOf(column)];
+      const n = this.columns.indexOf(column);
+      let bytes = values[n];
       if (!bytes) return false;
+      if (this.#placeholders[n] && bytes.length <= longestInline) bytes = this.#placeholders[n];
       out.writeBytes(bytes, 0, bytes.length);
       return true;
     };

@@ -1,9 +1,11 @@
 import { Op, RowGroup, type Transactions } from '../../core/batch.ts';
-import type { ByteWriter } from '../../core/byte-writer.ts';
-import { CdcError } from '../../core/errors.ts';
+import { ByteWriter } from '../../core/byte-writer.ts';
+import { CdcError, withoutStack } from '../../core/errors.ts';
 import { qualifiedName, type Relation } from '../../core/relation.ts';
 import { Kind, Marker } from '../../core/tuple.ts';
-import { writeChangeVersion, writeCopyVersion } from '../../core/version.ts';
+import { columnAt, readInt32, skipTuple, valueLength } from '../../core/tuple-fields.ts';
+import { readVersion, type VersionScheme, writeCopyVersion, writeVersion } from '../../core/version.ts';
+import type { ChangePart } from './change-parts.ts';
 import { quoteIdentifier } from './names.ts';
 import type { Codec, Encode } from './types/codec.ts';
 import { InvalidValue } from './types/codec.ts';
@@ -11,6 +13,11 @@ import { writeInteger } from './types/int64.ts';
 
 /** µs between the Unix epoch and PostgreSQL's. */
 const epochOffsetUs = 946_684_800_000_000;
+
+/** A time of PostgreSQL's as µs since 1970. */
+export function microsOfPostgres(us: number): bigint {
+  return BigInt(us) + BigInt(epochOffsetUs);
+}
 
 export interface EncoderColumn {
   name: string;
@@ -34,13 +41,17 @@ export class RowEncoder {
   readonly relation: Relation;
   readonly columns: readonly EncoderColumn[];
   readonly insertColumns: string;
+  readonly epoch: number;
   /** Values that did not fit and became NULL. */
   nulled = 0;
-  readonly #epoch: number;
+  readonly #versions: VersionScheme;
+  /** What brings rows into ClickHouse whose values fit now; ends the hint about a value that does not. */
+  readonly #remedy: string;
   readonly #flags: number[];
   readonly #nullSeen: Uint8Array;
   readonly #binary: (Encode | undefined)[];
   readonly #text: Encode[];
+  readonly #json: (Encode | undefined)[];
   readonly #keyColumns: number[];
   /** Where each column of the last row began in the output, and where the last one ended. */
   readonly columnStarts: Float64Array;
@@ -50,13 +61,16 @@ export class RowEncoder {
   constructor(
     relation: Relation,
     columns: EncoderColumn[],
-    options: { epoch: number; metaColumns: string[]; key: string[] },
+    options: { epoch: number; versions: VersionScheme; metaColumns: string[]; key: string[]; remedy: string },
   ) {
     this.relation = relation;
     this.columns = columns;
-    this.#epoch = options.epoch;
+    this.epoch = options.epoch;
+    this.#versions = options.versions;
+    this.#remedy = options.remedy;
     this.#binary = columns.map(column => column.codec.binary);
     this.#text = columns.map(column => column.codec.text);
+    this.#json = columns.map(column => column.codec.json);
     this.#flags = columns.flatMap((column, i) => (column.nullFlag ? [i] : []));
     this.#nullSeen = new Uint8Array(columns.length);
     this.#keyColumns = options.key.map(name => columns.findIndex(column => column.name === name));
@@ -107,25 +121,18 @@ export class RowEncoder {
     }
   }
 
-  /**
-   * Appends what is left of row `i`, an update whose unchanged values exist nowhere any more: the tombstone of the key that
-   * it changed, if it did. Nothing stands for the row itself, which a later change removes or writes again: in a replay
-   * it may be there already, at this very version.
-   */
-  encodeVanished(
-    data: Buffer,
-    group: RowGroup,
-    i: number,
-    transactions: Transactions,
+  /** Appends one of the rows that a change makes. */
+  encodePart(
+    { tuple, old, deleted, place }: ChangePart,
+    { data, version, committedAtUs }: { data: Buffer; version: bigint; committedAtUs: bigint },
     out: ByteWriter,
+    unchanged?: UnchangedValues,
   ): void {
-    const at = i * RowGroup.stride;
-    const offset = group.index[at]!;
-    if (data[offset] === Marker.new) return;
-    const old = offset + 1;
-    if (!this.keyChanged(data, old, skipTuple(data, old) + 1)) return;
-    this.#encodeTuple(data, old, out, true, -1);
-    this.#finish(group, at, 0, 1, transactions, out);
+    this.#encodeTuple(data, tuple, out, deleted === 1, old, unchanged);
+    this.#writeFlags(out);
+    writeVersion(out, version + BigInt(place));
+    out.writeByte(deleted);
+    writeInteger(out, Number(committedAtUs), 8);
   }
 
   /** Appends a row of a binary COPY that starts at `pos` with its field count. `baseHi`, `baseLo`: base of the copy, an LSN. */
@@ -149,7 +156,7 @@ export class RowEncoder {
         pos += 4;
         if (length < 0) this.#encodeNull(c, out, false);
         else {
-          this.#encodeValue(c, textColumns[c] === 0, data, pos, pos + length, out);
+          this.#encodeValue(c, textColumns[c] === 0 ? Kind.binary : Kind.text, data, pos, pos + length, out);
           pos += length;
         }
       }
@@ -157,7 +164,7 @@ export class RowEncoder {
       throw this.#invalid(error);
     }
     this.#writeFlags(out);
-    writeCopyVersion(out, this.#epoch, baseHi, baseLo, ordinal);
+    writeCopyVersion(out, this.epoch, baseHi, baseLo, ordinal);
     out.writeByte(0);
     writeInteger(out, copiedAtUs, 8);
   }
@@ -181,21 +188,23 @@ export class RowEncoder {
     for (const c of this.#keyColumns) {
       let at = columnAt(data, tuple, c);
       if (data[at] === Kind.unchanged && fallback >= 0) at = columnAt(data, fallback, c);
-      this.#encodeField(c, data, at, out);
+      this.encodeField(c, data, at, out);
     }
   }
 
-  /** The key of a tuple as PostgreSQL sent it, in ORDER BY order. */
+  /** The key of a tuple as PostgreSQL sends it, in ORDER BY order. */
   rawKey(data: Buffer, tuple: number, fallback: number): { name: string; binary: boolean; value: Buffer }[] {
     return this.#keyColumns.map(c => {
       let at = columnAt(data, tuple, c);
       if (data[at] === Kind.unchanged && fallback >= 0) at = columnAt(data, fallback, c);
-      const length = valueLength(data, at);
-      return {
-        name: this.columns[c]!.name,
-        binary: data[at] === Kind.binary,
-        value: Buffer.from(data.subarray(at + 5, at + 5 + length)),
-      };
+      const end = at + 5 + valueLength(data, at);
+      const { name, codec } = this.columns[c]!;
+      const kind = data[at];
+      if (!codec.toPostgresText || (kind !== Kind.text && kind !== Kind.json))
+        return { name, binary: kind === Kind.binary, value: Buffer.from(data.subarray(at + 5, end)) };
+      const text = new ByteWriter(64);
+      codec.toPostgresText[kind === Kind.text ? 'text' : 'json'](data, at + 5, end, text);
+      return { name, binary: false, value: text.written() };
     });
   }
 
@@ -233,15 +242,14 @@ export class RowEncoder {
         } else if (kind === Kind.unchanged) {
           pos++;
           if (tombstone) this.#encodeNull(c, out, true);
-          else if (old >= 0) this.#encodeField(c, data, columnAt(data, old, c), out);
+          else if (old >= 0) this.encodeField(c, data, columnAt(data, old, c), out);
           else if (!unchanged?.(c, out))
             throw new CdcError('PROTOCOL', `the value of "${columns[c]!.name}" was not resolved`);
         } else {
           const length = readInt32(data, pos + 1);
           pos += 5;
-          if (tombstone && !columns[c]!.key)
-            this.#encodeOrDefault(c, kind === Kind.binary, data, pos, pos + length, out);
-          else this.#encodeValue(c, kind === Kind.binary, data, pos, pos + length, out);
+          if (tombstone && !columns[c]!.key) this.#encodeOrDefault(c, kind, data, pos, pos + length, out);
+          else this.#encodeValue(c, kind, data, pos, pos + length, out);
           pos += length;
         }
       }
@@ -253,35 +261,39 @@ export class RowEncoder {
     }
   }
 
-  #encodeField(c: number, data: Buffer, at: number, out: ByteWriter): void {
+  /** Appends the value of column `c` whose field is at `at`. Throws `InvalidValue`. */
+  encodeField(c: number, data: Buffer, at: number, out: ByteWriter): void {
     if (data[at] === Kind.null) this.#encodeNull(c, out, false);
-    else this.#encodeValue(c, data[at] === Kind.binary, data, at + 5, at + 5 + valueLength(data, at), out);
+    else this.#encodeValue(c, data[at]!, data, at + 5, at + 5 + valueLength(data, at), out);
   }
 
-  #encodeValue(c: number, binary: boolean, data: Buffer, start: number, end: number, out: ByteWriter): void {
+  #encodeValue(c: number, kind: number, data: Buffer, start: number, end: number, out: ByteWriter): void {
     const column = this.columns[c]!;
     if (column.nullFlag) this.#nullSeen[c] = 0;
     if (column.nullIfInvalid) {
-      this.#encodeOrNull(c, binary, data, start, end, out);
+      this.#encodeOrNull(c, kind, data, start, end, out);
       return;
     }
     if (column.nullable) out.writeByte(0);
-    if (binary) {
-      const encode = this.#binary[c];
-      if (!encode)
-        throw new CdcError(
-          'TUPLE_FORMAT',
-          `column "${column.name}" came in a binary form that is not decoded`,
-        );
-      encode(data, start, end, out);
-    } else this.#text[c]!(data, start, end, out);
+    this.#encoder(c, kind)(data, start, end, out);
   }
 
-  #encodeOrNull(c: number, binary: boolean, data: Buffer, start: number, end: number, out: ByteWriter): void {
+  #encoder(c: number, kind: number): Encode {
+    if (kind === Kind.text) return this.#text[c]!;
+    const encode = kind === Kind.binary ? this.#binary[c] : this.#json[c];
+    if (!encode)
+      throw new CdcError(
+        'TUPLE_FORMAT',
+        `column "${this.columns[c]!.name}" came in a form (kind ${String.fromCharCode(kind)}) that is not decoded`,
+      );
+    return encode;
+  }
+
+  #encodeOrNull(c: number, kind: number, data: Buffer, start: number, end: number, out: ByteWriter): void {
     const { pos } = out;
     out.writeByte(0);
     try {
-      (binary ? this.#binary[c]! : this.#text[c]!)(data, start, end, out);
+      this.#encoder(c, kind)(data, start, end, out);
     } catch (error) {
       if (!(error instanceof InvalidValue)) throw error;
       out.pos = pos;
@@ -291,17 +303,10 @@ export class RowEncoder {
   }
 
   /** Values beside the key do not matter in a tombstone: what does not fit is left empty. */
-  #encodeOrDefault(
-    c: number,
-    binary: boolean,
-    data: Buffer,
-    start: number,
-    end: number,
-    out: ByteWriter,
-  ): void {
+  #encodeOrDefault(c: number, kind: number, data: Buffer, start: number, end: number, out: ByteWriter): void {
     const { pos } = out;
     try {
-      this.#encodeValue(c, binary, data, start, end, out);
+      this.#encodeValue(c, kind, data, start, end, out);
     } catch (error) {
       if (!(error instanceof InvalidValue)) throw error;
       out.pos = pos;
@@ -327,19 +332,37 @@ export class RowEncoder {
     out: ByteWriter,
   ): void {
     this.#writeFlags(out);
+    this.#writeVersion(group, at, placeOffset, transactions, out);
+    out.writeByte(deleted);
+    const transaction = group.index[at + RowGroup.transaction]!;
+    writeInteger(out, transactions.committedAtUs[transaction]! + epochOffsetUs, 8);
+  }
+
+  #writeVersion(
+    group: RowGroup,
+    at: number,
+    placeOffset: number,
+    transactions: Transactions,
+    out: ByteWriter,
+  ): void {
     const { index } = group;
     const transaction = index[at + RowGroup.transaction]!;
-    writeChangeVersion(
+    this.#versions.write(
       out,
-      this.#epoch,
+      this.epoch,
       transactions.commitHi[transaction]!,
       transactions.commitLo[transaction]! | 0,
       index[at + RowGroup.lsnHi]!,
       index[at + RowGroup.lsnLo]! | 0,
       (index[at + RowGroup.opAndPlace]! >>> 8) + placeOffset,
     );
-    out.writeByte(deleted);
-    writeInteger(out, transactions.committedAtUs[transaction]! + epochOffsetUs, 8);
+  }
+
+  /** The version of row `i`; of an update that of the tombstone of its old key, the row itself has one more. */
+  versionOf(group: RowGroup, i: number, transactions: Transactions): bigint {
+    const out = new ByteWriter(16);
+    this.#writeVersion(group, i * RowGroup.stride, 0, transactions, out);
+    return readVersion(out.buf, 0);
   }
 
   #writeFlags(out: ByteWriter): void {
@@ -347,18 +370,18 @@ export class RowEncoder {
     for (let i = 0; i < flags.length; i++) out.writeByte(this.#nullSeen[flags[i]!]!);
   }
 
+  /** VALUE_INVALID for an `InvalidValue` of the column that was encoded last; other errors as they are. */
   #invalid(error: unknown): unknown {
-    if (!(error instanceof InvalidValue)) return error;
-    const column = this.columns[this.#column]!;
+    return error instanceof InvalidValue ? this.valueInvalid(this.#column, error.message) : error;
+  }
+
+  valueInvalid(c: number, reason: string): CdcError {
+    const { name: column, codec, key } = this.columns[c]!;
     const name = qualifiedName(this.relation);
-    return new CdcError(
-      'VALUE_INVALID',
-      `table ${name}, column "${column.name}" (${column.codec.type}): ${error.message}`,
-      {
-        table: name,
-        hint: `Set columns."${name}.${column.name}".onInvalid to ${column.key ? 'string' : 'null, clamp or string'}, or choose a wider type; then "wal-cdc resync ${name}".`,
-      },
-    );
+    const hint = `Set columns."${name}.${column}".onInvalid to ${key ? 'string' : 'null, clamp or string'}, or choose a wider type; then ${this.#remedy}.`;
+    const message = `table ${name}, column "${column}" (${codec.type}): ${reason}`;
+    // A column full of such values must not cost a stack each.
+    return withoutStack(() => new CdcError('VALUE_INVALID', message, { table: name, hint }));
   }
 }
 
@@ -370,48 +393,4 @@ function keyGone(relation: Relation, column: string): CdcError {
     `table ${name} does not identify its rows by "${column}" any more: its primary key or replica identity was changed`,
     { table: name },
   );
-}
-
-/** Position behind a TupleData that starts at `pos` with its column count. */
-export function skipTuple(data: Buffer, pos: number): number {
-  const count = (data[pos]! << 8) | data[pos + 1]!;
-  pos += 2;
-  for (let c = 0; c < count; c++) pos = skipField(data, pos);
-  return pos;
-}
-
-/** Position of column `c` in a TupleData. */
-function columnAt(data: Buffer, pos: number, c: number): number {
-  pos += 2;
-  for (let i = 0; i < c; i++) pos = skipField(data, pos);
-  return pos;
-}
-
-function skipField(data: Buffer, pos: number): number {
-  const kind = data[pos]!;
-  return kind === Kind.null || kind === Kind.unchanged ? pos + 1 : pos + 5 + readInt32(data, pos + 1);
-}
-
-function valueLength(data: Buffer, pos: number): number {
-  const kind = data[pos]!;
-  return kind === Kind.null || kind === Kind.unchanged ? 0 : readInt32(data, pos + 1);
-}
-
-/** Whether the new tuple of an update leaves out a value that its old tuple does not have either. */
-export function lacksValues(data: Buffer, offset: number): boolean {
-  const marker = data[offset]!;
-  if (marker === Marker.old) return false;
-  let pos = offset + 1;
-  if (marker !== Marker.new) pos = skipTuple(data, pos) + 1;
-  const count = (data[pos]! << 8) | data[pos + 1]!;
-  pos += 2;
-  for (let c = 0; c < count; c++) {
-    if (data[pos] === Kind.unchanged) return true;
-    pos = skipField(data, pos);
-  }
-  return false;
-}
-
-function readInt32(buf: Buffer, pos: number): number {
-  return (buf[pos]! << 24) | (buf[pos + 1]! << 16) | (buf[pos + 2]! << 8) | buf[pos + 3]!;
 }

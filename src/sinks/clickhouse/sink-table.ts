@@ -2,11 +2,13 @@ import { RowGroup, type Transactions } from '../../core/batch.ts';
 import type { TableState } from '../../core/checkpoint.ts';
 import { CdcError } from '../../core/errors.ts';
 import { type Lsn, parseLsn } from '../../core/lsn.ts';
-import { qualifiedName, type Relation, type Table } from '../../core/relation.ts';
+import { type Column, qualifiedName, type Relation, type Table } from '../../core/relation.ts';
+import { composeVersion } from '../../core/version.ts';
 import type { TableName } from './names.ts';
 import { type EncoderColumn, RowEncoder } from './row-encoder.ts';
 import type { TargetOptions, TargetPlan } from './target.ts';
 import type { OnInvalid } from './types/codec.ts';
+import { withConnectorModes } from './types/debezium/connector-modes.ts';
 import { codecFor, splitNullable } from './types/registry.ts';
 
 /** A table while the service runs: what is saved of it, how its rows are encoded, what was written. */
@@ -65,6 +67,25 @@ export class SinkTable {
     return shadow && { database: this.plan.name.database, table: shadow.table };
   }
 
+  /** Whether a row that cannot be written goes to the dead letters, rather than stop the table. */
+  get setsAside(): boolean {
+    return this.#options.table(this.table.schema, this.table.name).onError === 'dead-letter';
+  }
+
+  /** Rows of lower versions are gone, by a truncate or a copy. Undefined until the base of a copy is known. */
+  get oldestVersion(): bigint | undefined {
+    const { phase, base } = this.state;
+    if (phase === 'copying' && base === undefined) return undefined;
+    const copied = base === undefined ? 0n : composeVersion(this.#epoch, parseLsn(base), 0n);
+    const emptied = this.truncateVersion() ?? 0n;
+    return emptied > copied ? emptied : copied;
+  }
+
+  /** What stands for large values that did not change in envelopes. */
+  get placeholder(): string {
+    return this.#options.connector.placeholder;
+  }
+
   onInvalid(column: string): OnInvalid {
     return this.#options.column(this.table.schema, this.table.name, column).onInvalid;
   }
@@ -81,7 +102,8 @@ export class SinkTable {
 
   #buildEncoder(relation: Relation): RowEncoder {
     const { key } = this.table;
-    const columns = relation.columns.map((column): EncoderColumn => {
+    const columns = relation.columns.map((announced): EncoderColumn => {
+      const column = this.#typed(announced);
       const type = this.types.get(column.name);
       if (type === undefined)
         throw new CdcError(
@@ -109,21 +131,53 @@ export class SinkTable {
     const { version, deleted, committedAt } = this.#options.metaColumns;
     return new RowEncoder(relation, columns, {
       epoch: this.#epoch,
+      versions: this.#options.versions,
       metaColumns: [version, deleted, committedAt],
       key,
+      remedy: `"wal-cdc ${this.setsAside ? `dead-letters replay --table ${this.name}` : `resync ${this.name}`}"`,
     });
+  }
+
+  /** Envelopes say how a value is written; of what type it is the table knows. */
+  #typed(column: Column): Column {
+    if (!column.wire) return column;
+    const known = this.table.columns.find(({ name }) => name === column.name);
+    if (!known) return column;
+    // One that is only assumed knows better how a message without schema writes its values.
+    const wire = column.wire.type === undefined && known.wire ? known.wire : column.wire;
+    return withConnectorModes({ ...known, wire }, this.#options.connector);
   }
 
   /** First row of the group that the live table takes: those below a truncate that was carried out are gone. */
   firstLiveRow(group: RowGroup, transactions: Transactions): number {
     const { truncated } = this.state;
-    if (!truncated) return 0;
+    if (!truncated || !this.#options.versions.rising) return 0;
     const commitLsn = parseLsn(truncated.commitLsn);
     const changeLsn = parseLsn(truncated.changeLsn);
     return firstRow(group, (transaction, lsnHi, lsnLo) => {
       const commit = transactions.commitLsn(transaction);
       return commit > commitLsn || (commit === commitLsn && joinLsn(lsnHi, lsnLo) >= changeLsn);
     });
+  }
+
+  /** Tells rows below a truncate where versions do not rise; `undefined` when there is no such row. */
+  truncatedRows(
+    group: RowGroup,
+    encoder: RowEncoder,
+    transactions: Transactions,
+  ): ((i: number) => boolean) | undefined {
+    if (this.#options.versions.rising) return undefined;
+    const version = this.truncateVersion();
+    return version === undefined ? undefined : i => encoder.versionOf(group, i, transactions) < version;
+  }
+
+  /** Rows of lower versions were truncated. */
+  truncateVersion(): bigint | undefined {
+    const { truncated } = this.state;
+    if (!truncated) return undefined;
+    const commitLsn = parseLsn(truncated.commitLsn);
+    const ordinal = this.#options.versions.ordinal(commitLsn, parseLsn(truncated.changeLsn), 0);
+    return composeVersion(this.#epoch, commitLsn, ordinal);
   }
 
   /** First row that the shadow of a keyless table takes: earlier ones are part of the copy. */

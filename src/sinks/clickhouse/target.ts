@@ -1,8 +1,10 @@
 import { CdcError } from '../../core/errors.ts';
 import { qualifiedName, type Table } from '../../core/relation.ts';
+import type { VersionScheme } from '../../core/version.ts';
 import type { ClickHouse } from './client.ts';
 import { quoteIdentifier, quoteString, quoteTableName, type TableName, targetName } from './names.ts';
 import type { OnInvalid } from './types/codec.ts';
+import type { ConnectorModes } from './types/debezium/connector-modes.ts';
 import { codecFor, defaultType, fullType, type ServerCapabilities, splitNullable } from './types/registry.ts';
 
 export interface MetaColumns {
@@ -17,8 +19,17 @@ export interface TargetOptions {
   cluster?: string | undefined;
   metaColumns: MetaColumns;
   nullFlag: boolean;
+  versions: VersionScheme;
+  connector: ConnectorModes & { placeholder: string };
   column(schema: string, table: string, column: string): { type?: string | undefined; onInvalid: OnInvalid };
-  table(schema: string, table: string): { partitionBy?: string | undefined; orderBy?: string[] | undefined };
+  table(
+    schema: string,
+    table: string,
+  ): {
+    partitionBy?: string | undefined;
+    orderBy?: string[] | undefined;
+    onError?: 'stop' | 'dead-letter' | undefined;
+  };
 }
 
 /** The ClickHouse table of a source table, as it should be. */

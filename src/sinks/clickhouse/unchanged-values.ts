@@ -1,16 +1,21 @@
 import { Op, RowGroup, type Transactions } from '../../core/batch.ts';
 import { ByteWriter } from '../../core/byte-writer.ts';
 import { crashPoint } from '../../core/crash-point.ts';
-import { CdcError } from '../../core/errors.ts';
 import type { Lsn } from '../../core/lsn.ts';
 import type { Relation } from '../../core/relation.ts';
-import { Marker } from '../../core/tuple.ts';
-import { changeOrdinal, composeVersion } from '../../core/version.ts';
+import { Kind } from '../../core/tuple.ts';
+import { columnAt, lacksValues } from '../../core/tuple-fields.ts';
+import { encodeTombstone, loneChange } from './change-parts.ts';
 import type { ClickHouse } from './client.ts';
+import { type DeadLetter, keyText } from './dead-letter.ts';
+import { type FoundRow, isTooLarge, KeyLookup } from './key-lookup.ts';
 import { KnownValues } from './known-values.ts';
-import { quoteIdentifier, quoteString, quoteTableName, type TableName } from './names.ts';
-import { type EncoderColumn, lacksValues, type RowEncoder, skipTuple } from './row-encoder.ts';
-import { fullType } from './types/registry.ts';
+import { type LetterValues, lastBefore } from './letter-values.ts';
+import type { TableName } from './names.ts';
+import type { RowEncoder } from './row-encoder.ts';
+import { isValidKey, RowSteps, type Step } from './row-steps.ts';
+import { type LetterParts, RowValues, textField } from './row-values.ts';
+import { InvalidValue } from './types/codec.ts';
 
 /** One column of a key as PostgreSQL sent it. */
 export interface RawKeyColumn {
@@ -28,9 +33,6 @@ export type FetchSourceRow = (
 
 /** Keys per look-up at most, fewer while the values found are larger than this. */
 const maxKeys = 2000;
-const maxResultBytes = 64 << 20;
-const resultTooLarge = '396';
-
 /** How many rows from `from` on lack values; rows beyond `limit` are not looked at. Returns the end of the stretch. */
 export function countLacking(
   data: Buffer,
@@ -53,30 +55,16 @@ export interface FinderOptions {
   /** Names of the columns that an update may leave out. */
   columns: ReadonlySet<string>;
   clickhouse: ClickHouse;
-  epoch: number;
   versionColumn: string;
   fetchSourceRow: FetchSourceRow;
-}
-
-/** What one row of a stretch does to its key. */
-interface Step {
-  row: number;
-  before: string;
-  /** Undefined for a delete. */
-  after: string | undefined;
-  /** Where the tuples are of an update that leaves values out. */
-  lacking: { tuple: number; old: number } | undefined;
-}
-
-/** A row of ClickHouse. */
-interface FoundRow {
-  values: Buffer[];
-  version: bigint;
+  letters: LetterValues;
+  /** What stands for such values in envelopes. */
+  placeholder: string;
 }
 
 /**
  * Finds the values of columns that updates leave out because they did not change (TOAST): what the stream said of the row
- * before, the row in ClickHouse, the row at the source. Everything before a stretch must be durable.
+ * before, its dead letter, the row in ClickHouse, the row at the source. Everything before a stretch must be durable.
  *
  * The source may have a later row under the key, and so may ClickHouse in a replay. For a row that keeps its key this does no
  * harm: a later change writes it again. A row that moves to another key would carry the wrong value away. So it takes what
@@ -87,20 +75,34 @@ export class UnchangedValueFinder {
   readonly encoder: RowEncoder;
   readonly known: KnownValues;
   readonly #options: FinderOptions;
-  readonly #key = new ByteWriter(256);
+  readonly #lookup: KeyLookup;
+  readonly #steps: RowSteps;
   /** How many rows that lack values one stretch may have. */
   keysPerLookup = maxKeys;
   /** Whether values of the last stretch came from the source. */
   hasAskedSource = false;
   /** Rows of the last stretch that may have values of another time. */
   readonly #unsureRows = new Set<number>();
+  readonly #own: RowValues;
+  /** Keys whose rows went to the dead letters since the stretch was prepared. */
+  readonly #spoiled = new Set<string>();
 
   constructor(options: FinderOptions) {
     this.encoder = options.encoder;
     this.#options = options;
+    this.#steps = new RowSteps(options.encoder);
+    this.#lookup = new KeyLookup(options.encoder, options.clickhouse, options.versionColumn);
+    const { encoder, columns, placeholder } = options;
+    const places = encoder.columns.flatMap((column, c) => (columns.has(column.name) ? [c] : []));
     this.known = new KnownValues(
-      options.encoder.columns.flatMap((column, c) => (options.columns.has(column.name) ? [c] : [])),
+      places,
+      places.map(c => {
+        const { codec } = encoder.columns[c]!;
+        const isText = encoder.relation.columns[c]!.wire !== undefined && /String/.test(codec.type);
+        return isText ? encodePlaceholder(placeholder, encoder.columns[c]!.nullable) : undefined;
+      }),
     );
+    this.#own = new RowValues(options.encoder, this.known);
   }
 
   /**
@@ -119,27 +121,33 @@ export class UnchangedValueFinder {
     }: { from: number; end: number; table: TableName; settledAt: Lsn | undefined },
   ): Promise<boolean> {
     const { known } = this;
+    const { letters } = this.#options;
     const steps: Step[] = [];
     const wanted = new Set<string>();
     const written = new Set<string>();
+    /** Keys that may have letters, as those have them. */
+    const lettered = new Map<string, string>();
     for (let i = from; i < end; i++) {
-      const step = this.#step(data, group, i);
+      const step = this.#steps.of(data, group, i);
       const { before, after, lacking } = step;
       steps.push(step);
       if (lacking && (written.has(before) || !known.has(before))) {
         if (!written.has(before)) wanted.add(before);
         if (after !== undefined && after !== before) wanted.add(after);
+        if (!letters.isEmpty && !written.has(before)) this.#addLettered(step, data, lettered);
       }
       if (before !== after) written.delete(before);
       if (after !== undefined) written.add(after);
     }
     this.hasAskedSource = false;
     this.#unsureRows.clear();
+    this.#own.clear();
+    this.#spoiled.clear();
     if (wanted.size === 0) return true;
     crashPoint('toast-lookup');
     let found: Map<string, FoundRow>;
     try {
-      found = await this.#fromClickHouse([...wanted], table);
+      found = await this.#lookup.rows([...wanted].filter(isValidKey), known.columns, table);
     } catch (error) {
       if (!isTooLarge(error) || this.keysPerLookup === 1) throw error;
       this.keysPerLookup = Math.ceil(this.keysPerLookup / 4);
@@ -147,6 +155,11 @@ export class UnchangedValueFinder {
     }
     this.keysPerLookup = Math.min(maxKeys, this.keysPerLookup * 2);
     for (const [key, { values }] of found) if (!known.has(key)) known.set(key, values, false);
+    const set = lettered.size > 0 ? await letters.find(new Set(lettered.values())) : undefined;
+    const newest = set?.size
+      ? await this.#lookup.newestVersions([...lettered.keys()].filter(isValidKey), table)
+      : undefined;
+    const lettersOf = (key: string | undefined) => set?.get(lettered.get(key ?? '') ?? '');
     /** Rows that the stretch wrote, and whether their values are sure to be their own. */
     const sure = new Map<string, boolean>();
     for (const step of steps) {
@@ -154,17 +167,31 @@ export class UnchangedValueFinder {
       let isSure = true;
       if (step.lacking && !(sure.get(before) ?? known.isSure(before))) {
         const commitLsn = transactions.commitLsn(group.index[row * RowGroup.stride + RowGroup.transaction]!);
-        const version = this.#versionOf(group, row, commitLsn);
+        const version = this.encoder.versionOf(group, row, transactions);
         const became = found.get(after!);
         const was = sure.has(before) ? undefined : found.get(before);
         const isSettled = settledAt !== undefined && commitLsn >= settledAt;
-        if (became?.version === version + 1n) {
+        const own = lettersOf(after)?.find(other => other.version === version);
+        const letter = sure.has(before)
+          ? undefined
+          : lastBefore(lettersOf(before), version, newest?.get(before));
+        if (own && this.#takeFrom(own, step, data, group)) {
+          // As the next one, but that the row went to the dead letters.
+          isSure = isSettled;
+        } else if (became?.version === version + 1n) {
           // Before a crash it may have been given a value of later.
           known.setOwn(row, became.values);
           isSure = isSettled;
+        } else if (letter) {
+          isSure = isSettled || this.#isExact(letter, step, data);
+          const isFound = !isSure && before !== after && (await this.#askNewKey(step, data, group));
+          if (!isFound && !this.#takeFrom(letter, step, data, group)) {
+            isSure = false;
+            await this.#askSource(step, true, data, group);
+          }
         } else if (!was || was.version > version || !isSettled) {
           isSure = false;
-          await this.#askSource(step, !sure.has(before), data, group.relation);
+          await this.#askSource(step, !sure.has(before), data, group);
         }
       }
       if (!isSure) this.#unsureRows.add(row);
@@ -172,6 +199,13 @@ export class UnchangedValueFinder {
       if (after !== undefined) sure.set(after, isSure);
     }
     return true;
+  }
+
+  /** Whether row `i` of the stretch lacks what only a letter has that was written since the stretch was prepared. */
+  needsLetters(data: Buffer, group: RowGroup, i: number): boolean {
+    if (this.#spoiled.size === 0) return false;
+    const { before, lacking } = this.#steps.of(data, group, i);
+    return lacking !== undefined && this.#spoiled.has(before);
   }
 
   /** Appends row `i` of the stretch. Returns false when the values that it lacks exist nowhere any more. */
@@ -182,150 +216,144 @@ export class UnchangedValueFinder {
     transactions: Transactions,
     out: ByteWriter,
   ): boolean {
+    this.#own.requireFitting(i);
     const { encoder, known } = this;
-    const { before, after, lacking } = this.#step(data, group, i);
+    const { before, after, lacking } = this.#steps.of(data, group, i);
     const values = known.reader(i, before);
+    const respelled = this.#own.respelled(i);
     const isThere = !lacking || values !== undefined;
-    if (isThere) encoder.encodeChange(data, group, i, transactions, out, values);
-    else encoder.encodeVanished(data, group, i, transactions, out);
+    if (respelled) encoder.encodeChange(respelled.data, respelled.group, 0, transactions, out, values);
+    else if (isThere) encoder.encodeChange(data, group, i, transactions, out, values);
+    else encodeTombstone(encoder, loneChange(encoder, data, group, i, transactions), out);
     if (before !== after) known.delete(before);
     if (after !== undefined) {
+      this.#spoiled.delete(after);
       if (isThere) known.remember(after, encoder, out, !this.#unsureRows.has(i));
       else known.delete(after);
     }
     return isThere;
   }
 
+  /**
+   * Row `i` of the stretch goes to the dead letters: gives what its letter is to hold, and forgets what was known of the row
+   * before.
+   */
+  setAside(data: Buffer, group: RowGroup, i: number): LetterParts {
+    const step = this.#steps.of(data, group, i);
+    const { before, after } = step;
+    const parts = this.#own.ofLetter(step, data, group);
+    this.known.delete(before);
+    this.#spoiled.delete(before);
+    if (after !== undefined) {
+      this.known.delete(after);
+      this.#spoiled.add(after);
+    }
+    return parts;
+  }
+
   /** Forgets what is known of the rows that `from` to `end` change. */
   forget(data: Buffer, group: RowGroup, from: number, end: number): void {
     if (this.known.size === 0) return;
     for (let i = from; i < end; i++) {
-      const { before, after } = this.#step(data, group, i);
+      const { before, after } = this.#steps.of(data, group, i);
       this.known.delete(before);
       if (after !== undefined) this.known.delete(after);
     }
   }
 
   /** A changed key: by the new one. Else, or without success, by the one before, unless something is known of that. */
-  async #askSource(
-    { row, before, after, lacking }: Step,
-    isFirst: boolean,
-    data: Buffer,
-    relation: Relation,
-  ): Promise<void> {
+  async #askSource(step: Step, isFirst: boolean, data: Buffer, group: RowGroup): Promise<void> {
     const { encoder, known } = this;
+    const { row, before, after, lacking } = step;
     const { tuple, old } = lacking!;
-    if (before !== after) {
-      const values = await this.#fromSource(relation, encoder.rawKey(data, tuple, old));
-      if (values) {
-        known.setOwn(row, values);
-        return;
-      }
-    }
+    if (before !== after && (await this.#askNewKey(step, data, group))) return;
     if (!isFirst || known.has(before)) return;
-    const values = await this.#fromSource(relation, encoder.rawKey(data, old >= 0 ? old : tuple, -1));
-    if (values) known.set(before, values, false);
+    const found = await this.#fromSource(group.relation, encoder.rawKey(data, old >= 0 ? old : tuple, -1));
+    if (!found) return;
+    const { values, fieldOf } = found;
+    if (values.every(value => Buffer.isBuffer(value))) known.set(before, values, false);
+    else this.#own.set(row, values, data, group, fieldOf);
   }
 
-  /** Of the tombstone that a changed key leaves; the version of the row itself is one higher. */
-  #versionOf(group: RowGroup, i: number, commitLsn: Lsn): bigint {
-    const { index } = group;
-    const at = i * RowGroup.stride;
-    const changeLsn = (BigInt(index[at + RowGroup.lsnHi]!) << 32n) | BigInt(index[at + RowGroup.lsnLo]!);
-    const place = index[at + RowGroup.opAndPlace]! >>> 8;
-    return composeVersion(this.#options.epoch, commitLsn, changeOrdinal(commitLsn, changeLsn, place));
+  async #askNewKey({ row, lacking }: Step, data: Buffer, group: RowGroup): Promise<boolean> {
+    const { tuple, old } = lacking!;
+    const found = await this.#fromSource(group.relation, this.encoder.rawKey(data, tuple, old));
+    if (found) this.#own.set(row, found.values, data, group, found.fieldOf);
+    return found !== undefined;
   }
 
-  async #fromSource(relation: Relation, key: RawKeyColumn[]): Promise<Buffer[] | undefined> {
+  /** Whether a letter has what a row lacks as the stream said it: what was copied or looked up for it may be of later. */
+  #isExact({ op, kept }: DeadLetter, { lacking }: Step, data: Buffer): boolean {
+    return (
+      op !== 'copy' &&
+      !kept.some(({ column }) => {
+        const c = this.encoder.columns.findIndex(({ name }) => name === column);
+        return c >= 0 && data[columnAt(data, lacking!.tuple, c)] === Kind.unchanged;
+      })
+    );
+  }
+
+  /** Takes what a row lacks from a letter. False when that does not have it all. */
+  #takeFrom(letter: DeadLetter, { row, lacking }: Step, data: Buffer, group: RowGroup): boolean {
+    const { letters } = this.#options;
+    const names = this.known.columns.map(c => this.encoder.columns[c]!.name);
+    const values = letters.valuesOf(letter, names);
+    const isComplete = this.known.columns.every(
+      (c, n) => values[n] !== undefined || data[columnAt(data, lacking!.tuple, c)] !== Kind.unchanged,
+    );
+    if (!isComplete) return false;
+    this.#own.set(row, values, data, group, n => letters.fieldOf(letter, names[n]!, group.relation));
+    return true;
+  }
+
+  async #fromSource(
+    relation: Relation,
+    key: RawKeyColumn[],
+  ): Promise<{ values: (Buffer | InvalidValue)[]; fieldOf: (n: number) => Buffer | undefined } | undefined> {
     const { columns } = this.known;
     const names = columns.map(c => this.encoder.columns[c]!.name);
     this.hasAskedSource = true;
     const row = await this.#options.fetchSourceRow(relation, key, names);
-    return row?.map((text, i) => this.#encodeText(columns[i]!, text));
+    return (
+      row && {
+        values: row.map((text, n) => this.#encodeText(columns[n]!, text)),
+        fieldOf: n => (relation.columns[columns[n]!]!.wire ? undefined : textField(row[n]!)),
+      }
+    );
   }
 
-  #step(data: Buffer, group: RowGroup, i: number): Step {
-    const at = i * RowGroup.stride;
-    const offset = group.index[at]!;
-    const op = group.index[at + RowGroup.opAndPlace]! & 0xff;
-    if (op !== Op.update) {
-      const key = this.#keyOf(data, offset + 1, -1);
-      return { row: i, before: key, after: op === Op.insert ? key : undefined, lacking: undefined };
-    }
-    let tuple = offset + 1;
-    let old = -1;
-    if (data[offset] !== Marker.new) {
-      old = tuple;
-      tuple = skipTuple(data, tuple) + 1;
-    }
-    const after = this.#keyOf(data, tuple, old);
-    const before = old >= 0 ? this.#keyOf(data, old, -1) : after;
-    return { row: i, before, after, lacking: lacksValues(data, offset) ? { tuple, old } : undefined };
+  #addLettered({ before, after, lacking }: Step, data: Buffer, lettered: Map<string, string>): void {
+    const { tuple, old } = lacking!;
+    const add = (key: string, text: string) => {
+      if (this.#options.letters.mayHave(text)) lettered.set(key, text);
+    };
+    add(before, keyText(this.encoder, data, old >= 0 ? old : tuple, -1));
+    if (after !== undefined && after !== before) add(after, keyText(this.encoder, data, tuple, old));
   }
 
-  #keyOf(data: Buffer, tuple: number, fallback: number): string {
-    this.#key.pos = 0;
-    this.encoder.encodeKey(data, tuple, fallback, this.#key);
-    return this.#key.buf.toString('latin1', 0, this.#key.pos);
-  }
-
-  #encodeText(c: number, text: string | null): Buffer {
-    const { codec, nullable } = this.encoder.columns[c]!;
+  #encodeText(c: number, text: string | null): Buffer | InvalidValue {
+    const { codec, nullable, nullIfInvalid } = this.encoder.columns[c]!;
     const out = new ByteWriter(64);
     if (nullable) out.writeByte(text === null ? 1 : 0);
-    if (text !== null) {
-      const bytes = Buffer.from(text);
-      codec.text(bytes, 0, bytes.length, out);
-    } else if (!nullable) codec.writeDefault(out);
+    if (text === null) {
+      if (!nullable) codec.writeDefault(out);
+      return out.written();
+    }
+    const bytes = Buffer.from(text);
+    try {
+      codec.postgresText(bytes, 0, bytes.length, out);
+    } catch (error) {
+      if (!(error instanceof InvalidValue)) throw error;
+      return nullIfInvalid ? Buffer.from([1]) : error;
+    }
     return out.written();
   }
-
-  async #fromClickHouse(keys: string[], table: TableName): Promise<Map<string, FoundRow>> {
-    const { columns, keyColumns } = this.encoder;
-    const { columns: wanted } = this.known;
-    const { clickhouse, versionColumn } = this.#options;
-    const keyNames = keyColumns.map(c => quoteIdentifier(columns[c]!.name)).join(', ');
-    const structure = keyColumns
-      .map(
-        c =>
-          `${quoteIdentifier(columns[c]!.name)} ${fullType(columns[c]!.codec.type, true, columns[c]!.nullable)}`,
-      )
-      .join(', ');
-    const hex = keys.map(key => Buffer.from(key, 'latin1').toString('hex')).join('');
-    const selected = [...[...keyColumns, ...wanted].map(c => columns[c]!.name), versionColumn];
-    const sql =
-      `SELECT ${selected.map(quoteIdentifier).join(', ')} FROM ${quoteTableName(table)} FINAL ` +
-      `WHERE (${keyNames}) IN (SELECT ${keyNames} FROM format('RowBinary', ${quoteString(structure)}, unhex('${hex}'))) ` +
-      'FORMAT RowBinary';
-    const bytes = await clickhouse.bytes(sql, {
-      max_query_size: sql.length + 1024,
-      max_result_bytes: String(maxResultBytes),
-      result_overflow_mode: 'throw',
-    });
-    const found = new Map<string, FoundRow>();
-    let pos = 0;
-    while (pos < bytes.length) {
-      const start = pos;
-      for (const c of keyColumns) pos = skipValue(columns[c]!, bytes, pos);
-      const key = bytes.toString('latin1', start, pos);
-      const values = wanted.map(c => {
-        const valueStart = pos;
-        pos = skipValue(columns[c]!, bytes, pos);
-        return bytes.subarray(valueStart, pos);
-      });
-      const version = (bytes.readBigUInt64LE(pos + 8) << 64n) | bytes.readBigUInt64LE(pos);
-      pos += 16;
-      found.set(key, { values, version });
-    }
-    return found;
-  }
 }
 
-function skipValue(column: EncoderColumn, buf: Buffer, pos: number): number {
-  if (column.nullable && buf[pos++] === 1) return pos;
-  return column.codec.skip(buf, pos);
-}
-
-function isTooLarge(error: unknown): boolean {
-  return error instanceof CdcError && (error.cause as { code?: string } | undefined)?.code === resultTooLarge;
+function encodePlaceholder(text: string, nullable: boolean): Buffer {
+  const out = new ByteWriter(64);
+  if (nullable) out.writeByte(0);
+  const bytes = Buffer.from(text);
+  out.writeString(bytes, 0, bytes.length);
+  return out.written();
 }

@@ -12,6 +12,8 @@ export interface SourceTable extends Table {
   /** Why the role cannot read all of it; `undefined` when it can. */
   unreadable: string | undefined;
   estimatedRows: number;
+  /** See `PublishedTable`. */
+  membership: number | undefined;
 }
 
 /** What the publication says about one table; on PostgreSQL 14 there are neither columns nor filters. */
@@ -20,6 +22,11 @@ export interface PublishedTable {
   name: string;
   columns: string[] | undefined;
   rowFilter: string | undefined;
+  /**
+   * OID in `pg_publication_rel` or `pg_publication_namespace`: another one when the table was taken out and put in again, or
+   * another filter or column list was set. Undefined for what is published with all tables, or as part of a partitioned one.
+   */
+  membership?: number | undefined;
 }
 
 export const systemSchemas = `n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'`;
@@ -44,21 +51,32 @@ export async function publishedTables(
   serverVersion: number,
 ): Promise<PublishedTable[]> {
   const details =
-    serverVersion >= 150000 ? 'attnames::text[] AS columns, rowfilter' : 'NULL AS columns, NULL AS rowfilter';
+    serverVersion >= 150000
+      ? 't.attnames::text[] AS columns, t.rowfilter'
+      : 'NULL AS columns, NULL AS rowfilter';
   const { rows } = await client.query<{
     schema: string;
     name: string;
     columns: string[] | null;
     rowfilter: string | null;
+    membership: number | null;
   }>(
-    `SELECT schemaname AS schema, tablename AS name, ${details}
-       FROM pg_publication_tables WHERE pubname = ${quoteLiteral(publication)} ORDER BY 1, 2`,
+    `SELECT t.schemaname AS schema, t.tablename AS name, ${details},
+            coalesce(r.oid, ${serverVersion >= 150000 ? 's.oid' : 'NULL'})::int8::float8 AS membership
+       FROM pg_publication_tables t
+       JOIN pg_publication p ON p.pubname = t.pubname
+       JOIN pg_namespace n ON n.nspname = t.schemaname
+       JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
+       LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid
+       ${serverVersion >= 150000 ? 'LEFT JOIN pg_publication_namespace s ON s.pnpubid = p.oid AND s.pnnspid = n.oid' : ''}
+      WHERE t.pubname = ${quoteLiteral(publication)} ORDER BY 1, 2`,
   );
   return rows.map(row => ({
     schema: row.schema,
     name: row.name,
     columns: row.columns ?? undefined,
     rowFilter: row.rowfilter ?? undefined,
+    membership: row.membership ?? undefined,
   }));
 }
 
@@ -166,6 +184,7 @@ export async function describeTables(
         ? { keyRule: key.rule, key: key.columns }
         : { keyRule: 'keyless' as const, key: [] }),
       rowFilter: publishedTable.rowFilter,
+      membership: publishedTable.membership,
       unreadable: whyUnreadable(table, own),
       estimatedRows: table.rows,
     };

@@ -117,3 +117,12 @@ export function checkSlotAgainstCheckpoint(
       `replication slot "${slot}" is at ${formatLsn(state.confirmedFlush)}, ahead of the checkpoint at ${formatLsn(checkpoint)}`,
     );
 }
+
+/** How often the server is told that the consumer is alive: three times before it would give it up. */
+export async function statusIntervalMs(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ ms: number }>(
+    "SELECT setting::int AS ms FROM pg_settings WHERE name = 'wal_sender_timeout'",
+  );
+  const timeoutMs = rows[0]!.ms;
+  return timeoutMs > 0 ? Math.max(500, Math.min(10_000, timeoutMs / 3)) : 10_000;
+}

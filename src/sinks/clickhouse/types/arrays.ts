@@ -29,6 +29,7 @@ export function arrayType(element: ValueType, delimiter: ',' | ';'): ValueType {
       return `Array(${fullType(type, isNullableType(type), true)})`;
     },
     writeText,
+    element,
     encoders(target, onInvalid) {
       if (target.name !== 'Array') return undefined;
       const chosen = chooseElementEncoders(element, target.args[0]!, onInvalid);
@@ -72,13 +73,13 @@ function fromBinary(element: ElementEncoders, encode: Encode, writeText: WriteTe
   };
 }
 
-function notOneDimension(src: Buffer, start: number, end: number): InvalidValue {
+export function notOneDimension(src: Buffer, start: number, end: number): InvalidValue {
   return new InvalidValue(
     `array ${shown(src, start, end)} has more than one dimension or does not start at 1, which only String holds`,
   );
 }
 
-function writeNull(element: ElementEncoders, out: ByteWriter): void {
+export function writeNull(element: { nullable: boolean }, out: ByteWriter): void {
   if (!element.nullable)
     throw new InvalidValue('the array has a NULL, which the ClickHouse type does not hold');
   out.writeByte(1);
@@ -178,6 +179,6 @@ function writeBounds(out: ByteWriter, lengths: readonly number[], bounds: readon
   out.writeByte(61);
 }
 
-function isNullWord(buf: Buffer, start: number, end: number): boolean {
+export function isNullWord(buf: Buffer, start: number, end: number): boolean {
   return end - start === 4 && buf.toString('latin1', start, end).toUpperCase() === 'NULL';
 }

@@ -14,7 +14,14 @@ export interface Codec {
   canBeNullable: boolean;
   /** `undefined` when the binary form is not decoded here: such columns are requested as text. */
   binary: Encode | undefined;
+  /** Takes kind `t` (`core/tuple.ts`): PostgreSQL's text or, where the column has a `wire`, the content of a JSON string. */
   text: Encode;
+  /** Takes kind `j`; only of a column with a `wire`. */
+  json: Encode | undefined;
+  /** Takes PostgreSQL's text, whatever `text` takes. */
+  postgresText: Encode;
+  /** Only of a column with a `wire`: appends PostgreSQL's text of what `text` and `json` take. */
+  toPostgresText: { text: Encode; json: Encode } | undefined;
   /** The empty value of the type: 0, '', [] … (tombstones have it in columns that are not part of the key). */
   writeDefault(out: ByteWriter): void;
   /** Position behind the RowBinary value at `pos` (without its null byte). */

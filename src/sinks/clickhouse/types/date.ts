@@ -35,6 +35,7 @@ const ranges: Record<string, DateRange> = {
   Date: { min: '1970-01-01', max: '2149-06-06', size: 2 },
 };
 
+const eraLength = ' BC'.length;
 const infinity = 0x7fffffff;
 const negativeInfinity = -0x80000000;
 
@@ -76,7 +77,7 @@ function daysOf(date: string): number {
 }
 
 function parseDate(src: Buffer, start: number, end: number): number {
-  if (parseCivil(src, start, end)) return civil.days;
+  if (parseCivil(src, start, end) && (civil.end === end || civil.end + eraLength === end)) return civil.days;
   if (isAscii(src, start, end, 'infinity')) return Number.POSITIVE_INFINITY;
   if (isAscii(src, start, end, '-infinity')) return Number.NEGATIVE_INFINITY;
   throw notA('date', src, start, end);

@@ -58,7 +58,12 @@ function fromText(target: DecimalTarget): Encode {
 /** cash_out in the C locale. */
 function writeText(src: Buffer, start: number, _end: number, out: ByteWriter): void {
   const hundredths = src.readBigInt64BE(start);
-  const digits = String(hundredths < 0n ? -hundredths : hundredths).padStart(3, '0');
+  writeMoney(out, hundredths < 0n, String(hundredths < 0n ? -hundredths : hundredths));
+}
+
+/** Appends `-$1,234.56` of a number of hundredths. */
+export function writeMoney(out: ByteWriter, negative: boolean, hundredths: string): void {
+  const digits = hundredths.padStart(3, '0');
   const grouped = digits.slice(0, -2).replace(/\B(?=(\d{3})+$)/g, ',');
-  writeAscii(out, `${hundredths < 0n ? '-' : ''}$${grouped}.${digits.slice(-2)}`);
+  writeAscii(out, `${negative ? '-' : ''}$${grouped}.${digits.slice(-2)}`);
 }

@@ -7,6 +7,8 @@ import { byteas } from './bytea.ts';
 import { isNullableType, layoutOf, parseType, splitNullable } from './clickhouse-type.ts';
 import type { Codec, OnInvalid } from './codec.ts';
 import { dates } from './date.ts';
+import { chooseWireEncoders, textOf } from './debezium/wire-form.ts';
+import { wireForm } from './debezium/wire-forms.ts';
 import { floats } from './floats.ts';
 import { hstores } from './hstore.ts';
 import { integers } from './integers.ts';
@@ -26,6 +28,7 @@ import {
   type ServerCapabilities,
   type ValueType,
   type ValueTypes,
+  type WriteText,
 } from './value-type.ts';
 import { vectors } from './vector.ts';
 
@@ -88,15 +91,39 @@ export function defaultType(column: Column, capabilities: ServerCapabilities): s
 
 /**
  * How the column's values get into a ClickHouse column of type `clickHouseType` (as `system.columns` says, with or
- * without `Nullable`). Throws `CdcError` TYPE_MISMATCH when that type cannot hold them exactly.
+ * without `Nullable`). A column with a `wire` takes them as Debezium writes them: see `withConnectorModes`. Throws
+ * `CdcError` TYPE_MISMATCH when that type cannot hold them exactly.
  */
 export function codecFor(column: Column, clickHouseType: string, onInvalid: OnInvalid): Codec {
   const from = valueType(column.type, column.typmod);
   const { type } = splitNullable(clickHouseType);
   const layout = layoutOf(type);
-  const encoders = layout && chooseEncoders(from, type, onInvalid);
+  const encoders = layout && (column.wire ? wireEncoders : plainEncoders)(column, from, type, onInvalid);
   if (!encoders) throw mismatch(column, from, clickHouseType);
   return { type, canBeNullable: isNullableType(type), ...encoders, ...layout };
+}
+
+type CodecEncoders = Pick<Codec, 'binary' | 'text' | 'json' | 'postgresText' | 'toPostgresText'>;
+
+function plainEncoders(
+  _column: Column,
+  from: ValueType,
+  type: string,
+  onInvalid: OnInvalid,
+): CodecEncoders | undefined {
+  const chosen = chooseEncoders(from, type, onInvalid);
+  return chosen && { ...chosen, json: undefined, postgresText: chosen.text, toPostgresText: undefined };
+}
+
+function wireEncoders(
+  column: Column,
+  from: ValueType,
+  type: string,
+  onInvalid: OnInvalid,
+): CodecEncoders | undefined {
+  const form = wireForm(column.type, column.typmod, column.wire!);
+  const chosen = chooseWireEncoders(from, form, type, onInvalid);
+  return chosen && { ...chosen, binary: undefined, toPostgresText: textOf(form) };
 }
 
 function mismatch(column: Column, from: ValueType, clickHouseType: string): CdcError {
@@ -111,6 +138,11 @@ function mismatch(column: Column, from: ValueType, clickHouseType: string): CdcE
 /** Whether the binary (send) form of the type is decoded here. */
 export function decodesBinary(type: PgType): boolean {
   return valueType(type, -1).writeText !== undefined;
+}
+
+/** Appends PostgreSQL's text of a binary value; `undefined` when the binary form is not decoded here. */
+export function textWriter(column: Column): WriteText | undefined {
+  return valueType(column.type, column.typmod).writeText;
 }
 
 /** Which of the column's values fit into the ClickHouse type; `undefined` when all do. For arrays it does not say. */

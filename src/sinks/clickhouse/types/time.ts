@@ -109,19 +109,31 @@ function writeIntervalText(src: Buffer, start: number, _end: number, out: ByteWr
     writeAscii(out, '-infinity');
     return;
   }
+  splitMillions(hi, lo);
+  const { millions, rest } = split;
+  if (hi >= 0) writeInterval(out, months, days, false, millions, rest);
+  else writeInterval(out, months, days, true, -millions - (rest > 0 ? 1 : 0), rest > 0 ? 1e6 - rest : 0);
+}
+
+/** Appends PostgreSQL's text of an interval; seconds and microseconds without their sign. */
+export function writeInterval(
+  out: ByteWriter,
+  months: number,
+  days: number,
+  negative: boolean,
+  seconds: number,
+  micros: number,
+): void {
   const from = out.pos;
   const years = Math.trunc(months / 12);
   let behindNegative = writePart(out, from, years, 'year', false);
   behindNegative = writePart(out, from, months - years * 12, 'mon', behindNegative);
   behindNegative = writePart(out, from, days, 'day', behindNegative);
-  if (hi === 0 && lo === 0 && out.pos > from) return;
+  if (seconds === 0 && micros === 0 && out.pos > from) return;
   if (out.pos > from) out.writeByte(32);
-  if (hi < 0) out.writeByte(45);
+  if (negative) out.writeByte(45);
   else if (behindNegative) out.writeByte(43);
-  splitMillions(hi, lo);
-  const { millions, rest } = split;
-  if (hi >= 0) writeTime(out, millions, rest);
-  else writeTime(out, -millions - (rest > 0 ? 1 : 0), rest > 0 ? 1e6 - rest : 0);
+  writeTime(out, seconds, micros);
 }
 
 /** ±infinity, since PostgreSQL 17: all three parts at their extreme. */

@@ -48,8 +48,8 @@ function timestampType(name: string, zone: string): ValueType {
     defaultType: () => "DateTime64(6, 'UTC')",
     writeText,
     encoders(type, onInvalid) {
-      const target = timestampTarget(type);
-      return target && timestampEncoders(name, target, writeText, onInvalid);
+      const writer = instantWriter(name, type, onInvalid);
+      return writer && timestampEncoders(name, writer, writeText);
     },
     limits(type) {
       const target = timestampTarget(type);
@@ -98,12 +98,23 @@ function timestampTarget({ name, args }: ClickHouseType): TimestampTarget | unde
 /** Seconds since 1970 and microseconds of one value; reused, so that no object is made for a value. */
 const instant = { seconds: 0, micros: 0 };
 
-function timestampEncoders(
+/** Writes instants into a ClickHouse type. */
+export interface InstantWriter {
+  precision: number;
+  /** False when the type cannot hold it. */
+  write(seconds: number, micros: number, out: ByteWriter): boolean;
+  /** What happens then: writes the nearest bound or throws. `value` is for the message. */
+  settle(seconds: number, value: string, out: ByteWriter): void;
+}
+
+/** `name`: the PostgreSQL type, for messages. `undefined` when the ClickHouse type holds no instants. */
+export function instantWriter(
   name: string,
-  target: TimestampTarget,
-  writeText: WriteText,
+  type: ClickHouseType,
   onInvalid: OnInvalid,
-): Encoders {
+): InstantWriter | undefined {
+  const target = timestampTarget(type);
+  if (!target) return undefined;
   const { precision, minSeconds, maxSeconds } = target;
   const ticksPerSecond = 10 ** precision;
   const microsPerTick = precision < 6 ? powersOfTen[6 - precision]! : 1;
@@ -129,7 +140,14 @@ function timestampEncoders(
     if (seconds < minSeconds) write(minSeconds, 0, out);
     else write(maxSeconds, target.maxMicros, out);
   };
+  return { precision, write, settle };
+}
 
+function timestampEncoders(
+  name: string,
+  { precision, write, settle }: InstantWriter,
+  writeText: WriteText,
+): Encoders {
   const text: Encode = (src, start, end, out) => {
     parseTimestamp(name, src, start, end);
     const { seconds, micros } = instant;
@@ -208,14 +226,16 @@ function parseTimestamp(name: string, src: Buffer, start: number, end: number): 
 function timestampText(zone: string): WriteText {
   return (src, start, _end, out) => {
     readInstant(src, start);
-    const { seconds, micros } = instant;
-    if (seconds === Number.POSITIVE_INFINITY) writeAscii(out, 'infinity');
-    else if (seconds === Number.NEGATIVE_INFINITY) writeAscii(out, '-infinity');
-    else writeInstant(out, seconds, micros, zone);
+    writeInstant(out, instant.seconds, instant.micros, zone);
   };
 }
 
-function writeInstant(out: ByteWriter, seconds: number, micros: number, zone: string): void {
+/** Appends `YYYY-MM-DD HH:MM:SS[.ffffff]`, the zone and, where it is due, the era; or ±infinity. */
+export function writeInstant(out: ByteWriter, seconds: number, micros: number, zone: string): void {
+  if (!Number.isFinite(seconds)) {
+    writeAscii(out, seconds > 0 ? 'infinity' : '-infinity');
+    return;
+  }
   const days = Math.floor(seconds / 86400);
   const beforeChrist = writeDate(out, days);
   out.writeByte(32);

@@ -38,6 +38,8 @@ export interface ValueType {
    */
   encoders?(target: ClickHouseType, onInvalid: OnInvalid): Encoders | undefined;
   limits?(target: ClickHouseType): Limits | undefined;
+  /** Of an array. */
+  element?: ValueType;
 }
 
 /** By `pg_type.typname`; the argument is the typmod. */
@@ -115,7 +117,7 @@ export function closeLength(out: ByteWriter, at: number, length: number): void {
   out.pos = pos + extra;
 }
 
-function viaText(write: WriteText, encode: Encode): Encode {
+export function viaText(write: WriteText, encode: Encode): Encode {
   const text = new ByteWriter(64);
   return (src, start, end, out) => {
     text.pos = 0;

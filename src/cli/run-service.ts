@@ -1,0 +1,58 @@
+import type { Config } from '../config.ts';
+import { createLog } from '../observe/log.ts';
+import { Metrics } from '../observe/metrics.ts';
+import { startServer } from '../observe/server.ts';
+import { type OpenClickHouse, openClickHouse } from '../service/clickhouse-address.ts';
+import type {
+  PipelineService,
+  PipelineServiceOptions,
+  PipelineSession,
+} from '../service/pipeline-service.ts';
+
+export interface RunningPipeline {
+  service: PipelineService<PipelineSession>;
+  clickhouse: OpenClickHouse;
+  /** Of the status page. */
+  url: string;
+}
+
+/** Runs the service that `make` gives, with its HTTP server, until it ends or `stop`; `meanwhile` runs beside it. */
+export async function runService(
+  config: Config,
+  stop: AbortSignal,
+  make: (own: PipelineServiceOptions, clickhouse: OpenClickHouse) => PipelineService<PipelineSession>,
+  meanwhile?: (running: RunningPipeline, ended: AbortSignal) => Promise<void>,
+): Promise<number> {
+  const log = createLog(config.log);
+  const metrics = new Metrics();
+  const clickhouse = await openClickHouse(config);
+  try {
+    if (clickhouse.embeddedUrl) log.info({ url: clickhouse.embeddedUrl }, 'embedded ClickHouse');
+    const service = make({ config, metrics, log }, clickhouse);
+    const server = await startServer({
+      listen: config.listen,
+      token: config.token,
+      provider: service,
+      metrics,
+    });
+    const ended = new AbortController();
+    let beside: Promise<void> | undefined;
+    try {
+      log.info({ url: server.url }, 'status page, health and metrics');
+      stop.addEventListener('abort', () => service.stop(), { once: true });
+      if (stop.aborted) service.stop();
+      beside = meanwhile?.({ service, clickhouse, url: server.url }, AbortSignal.any([stop, ended.signal]));
+      await service.run();
+      const { tables, checkpoint } = service.status();
+      const stopped = tables.filter(table => table.state === 'stopped');
+      log.info({ checkpoint, stopped: stopped.map(table => table.name) }, 'ended');
+      return stopped.length > 0 ? 4 : 0;
+    } finally {
+      ended.abort();
+      await beside;
+      await server.close();
+    }
+  } finally {
+    await clickhouse.close();
+  }
+}

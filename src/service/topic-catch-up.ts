@@ -1,0 +1,125 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config.ts';
+import type { Lsn } from '../core/lsn.ts';
+import { formatLsn } from '../core/lsn.ts';
+import type { Log } from '../observe/log.ts';
+import { Metrics } from '../observe/metrics.ts';
+import type { ControlTables } from '../sinks/clickhouse/control-tables.ts';
+import { Cluster } from '../sources/kafka/cluster.ts';
+import { TopicCatalog } from '../sources/kafka/topic-catalog.ts';
+import { CdcService } from './cdc-service.ts';
+import type { ClickHouseAddress } from './clickhouse-address.ts';
+import type { SourceCatalog } from './source-catalog.ts';
+
+export interface TopicCatchUpOptions {
+  config: Config;
+  clickhouse: ClickHouseAddress;
+  control: ControlTables;
+  catalog: SourceCatalog;
+  log: Log;
+  signal: AbortSignal;
+}
+
+const pollIntervalMs = 200;
+/** How long the connector may take from a commit to its message; it says itself when it has told PostgreSQL. */
+const connectorPatienceMs = 3000;
+/** How long the instances that run may save no progress; then one runs here as well. */
+const servicePatienceMs = 5000;
+
+/**
+ * Brings ClickHouse up to what PostgreSQL has, as far as that can be known through a connector: to where the topics end a
+ * moment later. Beside instances that run it waits for their checkpoints; when there are none, the pipeline is run here.
+ */
+export class TopicCatchUp {
+  readonly #options: TopicCatchUpOptions;
+
+  constructor(options: TopicCatchUpOptions) {
+    this.#options = options;
+  }
+
+  async reach(lsn: Lsn): Promise<void> {
+    await this.#untilProduced(lsn);
+    const wanted = await this.#endOffsets();
+    let seen = '';
+    let movedAtMs = performance.now();
+    for (;;) {
+      const saved = await this.#savedOffsets();
+      const behind = [...wanted].filter(([name, end]) => end > (saved.get(name) ?? 0));
+      if (behind.length === 0) return;
+      const now = JSON.stringify([...saved]);
+      if (now !== seen) {
+        seen = now;
+        movedAtMs = performance.now();
+      } else if (performance.now() - movedAtMs > servicePatienceMs) {
+        await this.#run();
+        return;
+      }
+      await this.#pause();
+    }
+  }
+
+  /** Until the connector has confirmed the position, or has had the time that it needs. */
+  async #untilProduced(lsn: Lsn): Promise<void> {
+    const startedAtMs = performance.now();
+    while (performance.now() - startedAtMs < connectorPatienceMs) {
+      const { rows } = await this.#options.catalog.use(client =>
+        client.query<{ done: boolean | null }>(
+          `SELECT bool_and(confirmed_flush_lsn >= $1::pg_lsn) AS done FROM pg_replication_slots
+            WHERE active AND plugin IN ('pgoutput', 'decoderbufs') AND database = current_database()`,
+          [formatLsn(lsn)],
+        ),
+      );
+      if (rows[0]?.done === true) return;
+      await this.#pause();
+    }
+  }
+
+  /** By topic and partition. */
+  async #endOffsets(): Promise<Map<string, number>> {
+    const { brokers, tls, sasl, topics } = this.#options.config.kafka;
+    const cluster = new Cluster({ brokers, tls, sasl });
+    try {
+      const catalog = new TopicCatalog(cluster, topics);
+      await catalog.refresh();
+      const partitions = [...catalog.topics.values()].flatMap(({ name, partitions }) =>
+        partitions.map(({ leader }, partition) => ({ topic: name, partition, leader })),
+      );
+      const ends = await cluster.listOffsets(partitions, 'end');
+      return new Map(
+        [...ends].flatMap(([topic, offsets]) =>
+          [...offsets].map(([partition, offset]) => [`${topic}/${partition}`, offset] as const),
+        ),
+      );
+    } finally {
+      cluster.close();
+    }
+  }
+
+  async #savedOffsets(): Promise<Map<string, number>> {
+    const { control } = this.#options;
+    if (!(await control.exists())) return new Map();
+    return new Map(
+      (await control.loadOffsets()).map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]),
+    );
+  }
+
+  async #run(): Promise<void> {
+    const { config, clickhouse, log, signal } = this.#options;
+    log.warn('no instance of the pipeline makes progress: it is run here until the topics end');
+    const metrics = new Metrics();
+    const service = new CdcService({ config, clickhouse, metrics, log, keepRows: false, until: 'current' });
+    const stop = () => service.stop();
+    signal.addEventListener('abort', stop);
+    try {
+      signal.throwIfAborted();
+      await service.run();
+      signal.throwIfAborted();
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  async #pause(): Promise<void> {
+    await sleep(pollIntervalMs, undefined, { signal: this.#options.signal });
+  }
+}
