@@ -13,7 +13,7 @@ import {
   TextReader,
   textsOf,
 } from '../../../test/support/kafka/source-member.ts';
-import { createTopic, type NewMessage, produce } from '../../../test/support/kafka/topics.ts';
+import { createTopic, endOffsets, type NewMessage, produce } from '../../../test/support/kafka/topics.ts';
 import { waitFor } from '../../../test/support/wait-for.ts';
 import type { ByteWriter } from '../../core/byte-writer.ts';
 import type { KafkaMessage } from './envelope.ts';
@@ -117,10 +117,16 @@ describe('a source of Kafka topics', { skip: withoutKafka }, () => {
   test('leaves aborted transactions out, and goes past their markers', async () => {
     const broker = await sharedKafka();
     const topic = topicName('aborted');
+    // The broker writes the marker of a transaction a moment after its end was answered.
+    const endsAt = (offset: bigint) =>
+      waitFor(async () => (await endOffsets(broker, topic))[0] === offset, { what: `offset ${offset}` });
     await produce(broker, topic, values(3));
     await produce(broker, topic, [{ value: 'never' }], { transaction: 'abort' });
+    await endsAt(5n);
     await produce(broker, topic, values(3, 0, 3), { transaction: 'commit' });
+    await endsAt(9n);
     await produce(broker, topic, [{ value: 'never' }, { value: 'never' }], { transaction: 'abort' });
+    await endsAt(12n);
     const store = new MemberStore();
     await using member = await SourceMember.start(broker, store, { topics: [topic] });
     const end = await member.source.until();
