@@ -205,9 +205,10 @@ export class CdcSession implements PipelineSession {
   /** Rows of the new topic must go before those of the old one, whatever their LSNs. */
   async #restartTopic(partition: PartitionId): Promise<void> {
     const { topic } = partition;
-    await this.#offsets.restart(partition);
+    // The epoch first: after a crash in between the topic is found anew, and only the epoch rises once more.
     const saved = (await this.#control.loadCheckpoint()) ?? this.#checkpoint;
     await this.#control.saveCheckpoint({ ...saved, epoch: saved.epoch + 1 });
+    await this.#offsets.restart(partition);
     throw new CdcError('TOPIC_RECREATED', `topic "${topic}" was deleted and created again`);
   }
 
@@ -217,6 +218,7 @@ export class CdcSession implements PipelineSession {
     while (!this.#stopped) {
       try {
         for (const { topic, partition, lag } of this.lags) metrics.setKafkaLag(topic, partition, lag);
+        await this.#tables.load();
         await this.#pipeline.between(() => this.#tables.learn());
         if (this.letters.mayHaveChanged) await this.letters.countOpen();
         const saved = await this.#control.loadCheckpoint();

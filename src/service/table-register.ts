@@ -309,7 +309,7 @@ export class TableRegister {
       const { base: _base, leaves: _leaves, shadow: _shadow, ...rest } = state;
       state = rest;
     }
-    if (state && state.target.database + state.target.table !== plan.name.database + plan.name.table) {
+    if (state && quoteTableName(state.target) !== quoteTableName(plan.name)) {
       log.warn(
         { table: qualifiedName(source) },
         'it goes to another ClickHouse table now: it is copied afresh',

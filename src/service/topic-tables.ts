@@ -162,10 +162,9 @@ export class TopicTables {
 
   /**
    * What other instances of the group have seen: a truncate reaches one of them only, and rows of before it may come to any.
-   * Not while a batch is written.
+   * As of the last `load`. Not while a batch is written.
    */
   async learn(): Promise<void> {
-    await this.load();
     for (const table of this.#options.sink.tables.values()) {
       const saved = this.#saved.get(table.name);
       if (!saved || table.state.phase === 'stopped') continue;

@@ -16,9 +16,7 @@ import { decodesBinary } from '../sinks/clickhouse/types/registry.ts';
 import { describeTables, publishedTables } from '../sources/wal/catalog.ts';
 import { connect } from '../sources/wal/connect.ts';
 import { inspectPublication, type Publication } from '../sources/wal/publication.ts';
-
 import { statusIntervalMs } from '../sources/wal/slot.ts';
-
 import { WalStream } from '../sources/wal/stream.ts';
 import { type ClickHouseAddress, connectClickHouse, targetOptions } from './clickhouse-address.ts';
 import type { CopyJob } from './copy-plan.ts';
