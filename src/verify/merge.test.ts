@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { seed } from '../../test/support/seed.ts';
 import type { ComparedTable } from './compared-table.ts';
 import { compareBytes, compareIntegers, mergeRows } from './merge.ts';
 import { RowReader } from './row-reader.ts';
-
-const seed = Number(process.env.WAL_CDC_SEED ?? Date.now() % 2 ** 31);
 
 /** Rows out of memory, `perFill` of them at a time. */
 class GivenRows extends RowReader {

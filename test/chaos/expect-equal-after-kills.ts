@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
+import { seed } from '../support/seed.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { formatReport, runChaos } from './chaos.ts';
 
 /** Runs the load with `kills` kills; on a failure `node test/chaos/main.ts --seed N --kills K --keep` does the same again. */
 export async function expectEqualAfterKills(kills: number, say: (line: string) => void): Promise<void> {
-  const seed = Number(process.env.WAL_CDC_SEED ?? Date.now() % 1_000_000);
   using dir = tempDir();
   const report = await runChaos({ seed, kills, dir: dir.path });
   for (const line of formatReport(report).split('\n')) say(line);

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { Random } from '../../src/demo/random.ts';
 import { freshDatabase, type TestDatabase } from '../support/postgres.ts';
 import { type Replication, startReplication } from '../support/replication.ts';
+import { seed } from '../support/seed.ts';
 import { differing, setAside } from './letters.ts';
 
 const largeText = `(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 400))`;
@@ -19,7 +20,6 @@ async function expectOnlyBad(db: TestDatabase, replication: Replication): Promis
 }
 
 test('rows that fit and do not fit in turn keep their large values', async t => {
-  const seed = Number(process.env.WAL_CDC_SEED ?? Date.now() % 2 ** 31);
   t.diagnostic(`seed ${seed}`);
   const random = new Random(seed);
   await using db = await freshDatabase();

@@ -20,7 +20,7 @@ export function fuzzEnvelopes(messages: number, seed: number): Map<string, numbe
   let exact = new TopicReader({ placeholder, predict: false });
   let topic: KafkaMessage[] = [];
   for (let i = 0; i < messages; i++) {
-    if (i % 2000 === 0) {
+    if (i % 500 === 0) {
       predicting = new TopicReader({ placeholder });
       exact = new TopicReader({ placeholder, predict: false });
       topic = Array.from({ length: 6 }, () => random.pick(corpus));

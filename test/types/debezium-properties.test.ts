@@ -6,9 +6,9 @@ import type { Column, PgType, Wire } from '../../src/core/relation.ts';
 import type { Encode } from '../../src/sinks/clickhouse/types/codec.ts';
 import { connectColumn } from '../../src/sinks/clickhouse/types/debezium/assumed-columns.ts';
 import { codecFor } from '../../src/sinks/clickhouse/types/registry.ts';
+import { seed } from '../support/seed.ts';
 import { named, scaled } from './debezium-golden.ts';
 
-const seed = Number(process.env.WAL_CDC_SEED ?? Date.now() % 2 ** 31);
 const options = { seed, numRuns: Number(process.env.WAL_CDC_RANDOM_VALUES ?? 300) };
 
 function run(encode: Encode, value: string): Buffer {

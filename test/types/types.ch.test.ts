@@ -13,10 +13,10 @@ import {
 } from '../../src/sinks/clickhouse/types/registry.ts';
 import { sharedClickHouse } from '../support/clickhouse.ts';
 import { freshDatabase, type TestDatabase } from '../support/postgres.ts';
+import { seed } from '../support/seed.ts';
 import { arrayCases, type TypeCase, typeCases } from './cases.ts';
 import { type PostgresValue, pinnedSettings, storeValues } from './postgres-values.ts';
 
-const seed = Number(process.env.WAL_CDC_SEED ?? Date.now() % 2 ** 31);
 const randomValues = Number(process.env.WAL_CDC_RANDOM_VALUES ?? 300);
 
 /**

@@ -3,12 +3,12 @@ import { test } from 'node:test';
 import { Random } from '../../src/demo/random.ts';
 import { freshDatabase } from '../support/postgres.ts';
 import { type Replication, startReplication } from '../support/replication.ts';
+import { seed } from '../support/seed.ts';
 
 /** 12 kB that compress badly: stored out of line. */
 const largeText = `(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 400))`;
 
 test('rows that change in turn keep their large values, from batch to batch (M02)', async t => {
-  const seed = Number(process.env.WAL_CDC_SEED ?? Date.now() % 2 ** 31);
   t.diagnostic(`seed ${seed}`);
   const random = new Random(seed);
   await using db = await freshDatabase();

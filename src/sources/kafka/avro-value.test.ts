@@ -4,13 +4,12 @@ import fc from 'fast-check';
 import { avscType, expectedAvroValue } from '../../../test/support/avro.ts';
 import { decodeChange } from '../../../test/support/change-bytes.ts';
 import { formatExactJson, parseExactJson } from '../../../test/support/exact-json.ts';
+import { seed } from '../../../test/support/seed.ts';
 import { ByteWriter } from '../../core/byte-writer.ts';
 import { AvroInput } from './avro-input.ts';
 import { parseAvroSchema } from './avro-schema.ts';
 import { AvroStruct } from './avro-struct.ts';
 import { MalformedEnvelope } from './envelope.ts';
-
-const seed = Number(process.env.WAL_CDC_SEED ?? Date.now() % 2 ** 31);
 
 interface Sample {
   schema: unknown;

@@ -38,9 +38,9 @@ export class Placeholder {
     return this.#texts.has(src, start, end);
   }
 
-  /** Whether `src[start..end)`, an array or object, is the placeholder. */
+  /** Whether `src[start..end)`, an array or object, is the placeholder: with white space too, which a transform may add. */
   isToken(src: Buffer, start: number, end: number): boolean {
-    return this.#tokens.has(src, start, end);
+    return this.#tokens.hasSpaced(src, start, end);
   }
 }
 
@@ -61,11 +61,13 @@ class Forms {
   /** 1 for lengths that a form has: most values are told apart by it. */
   readonly #lengths: Uint8Array;
   readonly #forms: Buffer[];
+  readonly #shortest: number;
 
   constructor(texts: string[]) {
     this.#forms = [...new Set(texts)].map(text => Buffer.from(text));
     this.#lengths = new Uint8Array(Math.max(...this.#forms.map(form => form.length)) + 1);
     for (const form of this.#forms) this.#lengths[form.length] = 1;
+    this.#shortest = this.#lengths.indexOf(1);
   }
 
   has(src: Buffer, start: number, end: number): boolean {
@@ -79,4 +81,25 @@ class Forms {
     }
     return false;
   }
+  /** As `has`, but white space of JSON that a form does not have may stand between its bytes. */
+  hasSpaced(src: Buffer, start: number, end: number): boolean {
+    if (end - start < this.#shortest) return false;
+    for (const form of this.#forms) if (isSpaced(form, src, start, end)) return true;
+    return false;
+  }
+}
+
+function isSpaced(form: Buffer, src: Buffer, start: number, end: number): boolean {
+  let matched = 0;
+  let isQuoted = false;
+  for (let pos = start; pos < end; pos++) {
+    const byte = src[pos]!;
+    if (byte === form[matched]) {
+      if (byte === 34 && form[matched - 1] !== 92) isQuoted = !isQuoted;
+      matched++;
+    } else if (byte > 32 || isQuoted) {
+      return false;
+    }
+  }
+  return matched === form.length;
 }

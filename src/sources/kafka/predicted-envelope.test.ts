@@ -4,14 +4,12 @@ import fc from 'fast-check';
 import { envelope } from '../../../test/support/debezium.ts';
 import { expectedOf, validJson } from '../../../test/support/envelope-oracle.ts';
 import { isSame, readChange } from '../../../test/support/read-change.ts';
+import { seed } from '../../../test/support/seed.ts';
 import { skipSpace, skipValue } from './json-scan.ts';
 import { TopicReader } from './read-envelope.ts';
 
-const seed = Number(process.env.WAL_CDC_SEED ?? Date.now() % 2 ** 31);
 const placeholder = '__debezium_unavailable_value';
 
-// Connect writes no spaces: with them it is taken for a value.
-const spacedPlaceholder = new RegExp(`^\\[(?=.*\\s)\\s*"${placeholder}"\\s*\\]$`, 's');
 const space = fc.constantFrom('', '', '', ' ', '\n', '\t \r');
 const digits = fc.stringMatching(/^(0|[1-9][0-9]{0,20})$/);
 const number = fc
@@ -45,7 +43,7 @@ const { json } = fc.letrec<{ json: string }>(tie => ({
     string,
     fc
       .tuple(space, fc.array(tie('json'), { maxLength: 3 }))
-      .map(([gap, items]) => `[${gap}${items.join(`,${gap}`)}${gap}]`.replace(spacedPlaceholder, '["x"]')),
+      .map(([gap, items]) => `[${gap}${items.join(`,${gap}`)}${gap}]`),
     fc
       .tuple(space, fc.array(fc.tuple(name, tie('json')), { maxLength: 3 }))
       .map(

@@ -234,9 +234,11 @@ test('the placeholder (K21) is an unchanged value in updates only, in each form 
     assert.equal(messages.read({ value: flattened(row, 'u') }), 'update .t: N 1 u');
     assert.equal(messages.read({ value: flattened(row, 'c') }), `insert .t: N 1 ${text}`);
   }
-  const floats = `[${each(byte => `${byte}.0`).join()}]`;
-  const value = JSON.stringify(envelope('u', null, { id: 1, v: '@' })).replace('"@"', floats);
-  assert.equal(messages.read({ value }), 'update public.t: N 1 u');
+  const readUpdate = (array: string) =>
+    messages.read({ value: JSON.stringify(envelope('u', null, { id: 1, v: '@' })).replace('"@"', array) });
+  assert.equal(readUpdate(`[${each(byte => `${byte}.0`).join()}]`), 'update public.t: N 1 u');
+  assert.equal(readUpdate(`[ "${placeholder}"\n]`), 'update public.t: N 1 u');
+  assert.equal(readUpdate(`["${placeholder} "]`), `update public.t: N 1 ["${placeholder} "]`);
   const trues = each(() => true);
   assert.equal(
     messages.read({ value: envelope('u', null, { id: 1, v: trues }) }),
