@@ -141,10 +141,13 @@ class Chaos {
     await this.#startUnderLaggingStandby();
     this.#upkeep.start();
     this.#watch.start();
-    for (const [i, planned] of planKills(seed, kills).entries()) {
-      await this.#carryOut(i + 1, planned);
+    const plan = planKills(seed, kills);
+    // What does not hit, on a busy machine, is tried once more at the end.
+    for (let i = 0, misses = 0; i < plan.length; i++) {
+      const planned = plan[i]!;
+      if (!(await this.#carryOut(i + 1, planned)) && misses++ < kills / 4) plan.push(planned);
       if (this.#violations.length > 0) break;
-      if ((i + 1) % killsPerRound === 0 && i + 1 < kills) await this.#compare('under load');
+      if ((i + 1) % killsPerRound === 0 && i + 1 < plan.length) await this.#compare('under load');
     }
     await this.#upkeep.stop();
     this.#say('upkeep stopped');
@@ -243,7 +246,8 @@ class Chaos {
     );
   }
 
-  async #carryOut(number: number, { kill, afterMs, awayMs }: PlannedKill): Promise<void> {
+  /** Returns whether it hit. */
+  async #carryOut(number: number, { kill, afterMs, awayMs }: PlannedKill): Promise<boolean> {
     await delay(afterMs);
     const name = killName(kill);
     const startedAtMs = performance.now();
@@ -254,6 +258,7 @@ class Chaos {
       `${number}: ${name}${details}${hit ? '' : ', not hit'}, ${(performance.now() - startedAtMs).toFixed(0)} ms`,
     );
     await this.#checkPhases();
+    return hit;
   }
 
   /** Returns whether it hit: a crash point may not be passed in time. */
