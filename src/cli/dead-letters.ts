@@ -1,10 +1,18 @@
 import { matchesPattern, parsePattern, unmatchedPatterns } from '../config/table-patterns.ts';
 import { throws } from '../config/value-types.ts';
 import type { Config } from '../config.ts';
+import type { PoisonMessage } from '../core/batch.ts';
 import { CdcError } from '../core/errors.ts';
 import { formatCount } from '../observe/format-status.ts';
-import { connectClickHouse, findClickHouse, openClickHouse } from '../service/clickhouse-address.ts';
-import { type ReplayResult, replayLetters } from '../service/replay-letters.ts';
+import { createLog } from '../observe/log.ts';
+import {
+  type ClickHouseAddress,
+  connectClickHouse,
+  findClickHouse,
+  openClickHouse,
+} from '../service/clickhouse-address.ts';
+import type { MessageReplay } from '../service/message-replay.ts';
+import { type ReplayMessage, type ReplayResult, replayLetters } from '../service/replay-letters.ts';
 import type { ClickHouse } from '../sinks/clickhouse/client.ts';
 import type { LetterState } from '../sinks/clickhouse/dead-letter.ts';
 import { DeadLetters, type LetterFilter, type LetterSummary } from '../sinks/clickhouse/dead-letters.ts';
@@ -76,9 +84,13 @@ export async function replayOpenLetters(
     write(formatReplay({ replayed: 0, superseded: 0, failed: [] }));
     return 0;
   };
-  return withLetters(config, none, async (letters, clickhouse) => {
+  return withLetters(config, none, async (letters, clickhouse, address) => {
     const filter = await chosenLetters(config, letters, chosen);
-    const result = await replayLetters({ config, clickhouse, filter, signal: stop });
+    const messages = new LazyMessageReplay(config, address);
+    const replayMessage: ReplayMessage = message => messages.replay(message);
+    const result = await replayLetters({ config, clickhouse, filter, replayMessage, signal: stop }).finally(
+      () => messages.close(),
+    );
     if (stop.aborted) process.stderr.write('interrupted: not all of them were looked at\n');
     write(chosen.json ? JSON.stringify(result) : formatReplay(result));
     if (stop.aborted) return 130;
@@ -110,19 +122,49 @@ export async function discardLetters(
 async function withLetters(
   config: Config,
   none: () => number,
-  run: (letters: DeadLetters, clickhouse: ClickHouse) => Promise<number>,
+  run: (letters: DeadLetters, clickhouse: ClickHouse, address: ClickHouseAddress) => Promise<number>,
 ): Promise<number> {
   const opened = (await findClickHouse(config)) ?? (await openClickHouse(config));
   try {
     const { clickhouse } = await connectClickHouse(opened.address);
     try {
       const letters = new DeadLetters(clickhouse, config.pipeline);
-      return (await letters.exists()) ? await run(letters, clickhouse) : none();
+      return (await letters.exists()) ? await run(letters, clickhouse, opened.address) : none();
     } finally {
       await clickhouse.close();
     }
   } finally {
     await opened.close();
+  }
+}
+
+/** Most letters are of rows, and Kafka's client takes half a second to load. */
+class LazyMessageReplay {
+  readonly #config: Config;
+  readonly #address: ClickHouseAddress;
+  #opened: Promise<MessageReplay> | undefined;
+
+  constructor(config: Config, address: ClickHouseAddress) {
+    this.#config = config;
+    this.#address = address;
+  }
+
+  async replay(message: PoisonMessage): Promise<void> {
+    if (this.#config.mode !== 'cdc')
+      throw new CdcError('LETTER_OUTDATED', `mode ${this.#config.mode} reads no messages`, {
+        hint: 'Replay it with the configuration of the pipeline that wrote it, mode cdc.',
+      });
+    this.#opened ??= this.#open();
+    await (await this.#opened).replay(message);
+  }
+
+  async close(): Promise<void> {
+    await (await this.#opened?.catch(() => undefined))?.close();
+  }
+
+  async #open(): Promise<MessageReplay> {
+    const { MessageReplay } = await import('../service/message-replay.ts');
+    return MessageReplay.open(this.#config, this.#address, createLog(this.#config.log));
   }
 }
 

@@ -3,7 +3,7 @@ import { CdcError } from '../core/errors.ts';
 import { qualifiedName } from '../core/relation.ts';
 import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
-import { awaitCopies } from '../service/await-copies.ts';
+import { awaitCopies, type CopyOutcome } from '../service/await-copies.ts';
 import { connectClickHouse, findClickHouse, openClickHouse } from '../service/clickhouse-address.ts';
 import { markForCopy } from '../service/mark-for-copy.ts';
 import { openSource } from '../service/source-setup.ts';
@@ -28,6 +28,7 @@ export async function resync(
   { tables, patienceMs }: ResyncOptions,
   stop: AbortSignal,
 ): Promise<number> {
+  if (config.mode === 'cdc') return resyncFromSource(config, tables, stop);
   requireWal(config, 'resync');
   const opened = (await findClickHouse(config)) ?? (await openClickHouse(config));
   try {
@@ -59,6 +60,29 @@ export async function resync(
       .status()
       .tables.filter(table => tables.includes(table.name) && table.state === 'stopped');
     return stopped.length > 0 ? 4 : 0;
+  } finally {
+    await opened.close();
+  }
+}
+
+/** Mode `cdc`: this process copies, beside the instances that run. */
+async function resyncFromSource(config: Config, tables: string[], stop: AbortSignal): Promise<number> {
+  if (!config.postgres.address)
+    throw new CdcError('CONFIG_INVALID', 'postgres.url is not set: there is nothing to copy from', {
+      hint: 'Set postgres.url (--postgres) to the database that the connector reads.',
+    });
+  const opened = (await findClickHouse(config)) ?? (await openClickHouse(config));
+  try {
+    const { resyncTopics } = await import('../service/topic-resync.ts');
+    const log = createLog(config.log);
+    const outcomes = await resyncTopics({
+      config,
+      clickhouse: opened.address,
+      tables: [...new Set(tables)],
+      log,
+      signal: stop,
+    });
+    return printOutcomes(outcomes);
   } finally {
     await opened.close();
   }
@@ -99,6 +123,10 @@ async function requestCopy(
     signal: stop,
     patienceMs,
   });
+  return printOutcomes(outcomes);
+}
+
+function printOutcomes(outcomes: readonly CopyOutcome[]): number {
   for (const { name, copiedRows, reason } of outcomes) {
     if (reason) console.log(`${name}  stopped\n  ${reason.message} (${reason.code})\n  ${reason.hint}`);
     else console.log(`${name}  streaming, ${copiedRows} rows copied`);

@@ -16,12 +16,19 @@ export interface RunningPipeline {
   url: string;
 }
 
-/** Runs the service that `make` gives, with its HTTP server, until it ends or `stop`; `meanwhile` runs beside it. */
+export interface ServiceParts {
+  make(own: PipelineServiceOptions, clickhouse: OpenClickHouse): PipelineService<PipelineSession>;
+  /** Runs before the service does. */
+  before?(own: PipelineServiceOptions, clickhouse: OpenClickHouse): Promise<void>;
+  /** Runs beside the service. */
+  meanwhile?(running: RunningPipeline, ended: AbortSignal): Promise<void>;
+}
+
+/** Runs the service that `make` gives, with its HTTP server, until it ends or `stop`. */
 export async function runService(
   config: Config,
   stop: AbortSignal,
-  make: (own: PipelineServiceOptions, clickhouse: OpenClickHouse) => PipelineService<PipelineSession>,
-  meanwhile?: (running: RunningPipeline, ended: AbortSignal) => Promise<void>,
+  { make, before, meanwhile }: ServiceParts,
 ): Promise<number> {
   const log = createLog(config.log);
   const metrics = new Metrics();
@@ -41,6 +48,7 @@ export async function runService(
       log.info({ url: server.url }, 'status page, health and metrics');
       stop.addEventListener('abort', () => service.stop(), { once: true });
       if (stop.aborted) service.stop();
+      await before?.({ config, metrics, log }, clickhouse);
       beside = meanwhile?.({ service, clickhouse, url: server.url }, AbortSignal.any([stop, ended.signal]));
       await service.run();
       const { tables, checkpoint } = service.status();

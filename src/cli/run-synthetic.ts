@@ -13,18 +13,16 @@ import { type RunningPipeline, runService } from './run-service.ts';
 /** Generated rows into ClickHouse. Says how to connect, and on a terminal what happens. */
 export async function runSynthetic(config: Config, options: RunOptions, stop: AbortSignal): Promise<number> {
   const until = syntheticUntil(options);
-  return runService(
-    quietOnTerminal(config),
-    stop,
-    (own, { address }) => new SyntheticService({ ...own, clickhouse: address, until }),
-    async (running, ended) => {
+  return runService(quietOnTerminal(config), stop, {
+    make: (own, { address }) => new SyntheticService({ ...own, clickhouse: address, until }),
+    async meanwhile(running, ended) {
       const { service } = running;
       while (service.status().phase === 'starting' && !ended.aborted) await sleep(20);
       if (ended.aborted) return;
       console.log(introduction(config, running));
       await showLiveLine(() => formatLiveLine(service.status()), { stop: ended, linesEverySeconds: 0 });
     },
-  );
+  });
 }
 
 /** What was asked for beside the settings. Throws CONFIG_INVALID. */

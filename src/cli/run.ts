@@ -1,9 +1,8 @@
 import type { Config } from '../config.ts';
-
 import { CdcError } from '../core/errors.ts';
-
+import { switchMode } from '../service/switch-mode.ts';
 import { parseUntil, WalService } from '../service/wal-service.ts';
-import { runService } from './run-service.ts';
+import { runService, type ServiceParts } from './run-service.ts';
 import { runSynthetic } from './run-synthetic.ts';
 import { writePostgres } from './write-postgres.ts';
 
@@ -23,8 +22,9 @@ export async function run(config: Config, options: RunOptions, stop: AbortSignal
     const { CdcService, parseCdcUntil } = await import('../service/cdc-service.ts');
     const until = parseCdcUntil(options.untilPosition);
     const { keepRows } = options;
-    return runService(config, stop, (own, { address }) => {
-      return new CdcService({ ...own, clickhouse: address, keepRows, until });
+    return runService(config, stop, {
+      before: switchFirst(stop),
+      make: (own, { address }) => new CdcService({ ...own, clickhouse: address, keepRows, until }),
     });
   }
   const until = parseUntil(options.untilPosition);
@@ -35,7 +35,19 @@ export async function run(config: Config, options: RunOptions, stop: AbortSignal
       '--keep-rows has no effect while tables are copied: the copy replaces their rows',
       { hint: 'Add --snapshot none to write without a copy, or leave --keep-rows out.' },
     );
-  return runService(config, stop, (own, { address }) => {
-    return new WalService({ ...own, clickhouse: address, keepRows, until });
+  return runService(config, stop, {
+    before: switchFirst(stop),
+    make: (own, { address }) => new WalService({ ...own, clickhouse: address, keepRows, until }),
   });
+}
+
+/** A pipeline that was run in the other mode before is taken over first. */
+function switchFirst(stop: AbortSignal): ServiceParts['before'] {
+  return async ({ config, log }, { address }) => {
+    try {
+      await switchMode({ config, clickhouse: address, log, signal: stop });
+    } catch (error) {
+      if (!stop.aborted) throw error;
+    }
+  };
 }

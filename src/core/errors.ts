@@ -294,6 +294,13 @@ const kinds = {
     about: 'ClickHouse cannot hold a value exactly.',
     hint: 'Set columns.<table>.<column>.onInvalid to null, clamp or string, or choose a wider type; then "wal-cdc resync" the table. With tableOptions.<table>.onError: dead-letter such rows are set aside instead.',
   },
+  VALUE_MISSING: {
+    action: 'stop-table',
+    exit: 4,
+    about:
+      'An update leaves out a large value that did not change (TOAST), ClickHouse does not have it, and no source can be asked.',
+    hint: 'Set postgres.url, so that such values can be looked up; messages of before were lost, or not read. With tableOptions.<table>.onError: dead-letter such rows are set aside instead.',
+  },
   MESSAGE_INVALID: {
     action: 'stop',
     exit: 4,
@@ -324,6 +331,12 @@ const kinds = {
     about: 'The PostgreSQL table changed in a way that needs a new copy.',
     hint: 'Run "wal-cdc resync" for the table that is named.',
   },
+  TABLE_RESUMED: {
+    action: 'retry',
+    exit: 1,
+    about: 'A stopped table was brought back while an instance of mode cdc left its changes out.',
+    hint: 'Nothing to do: what was left out is read once more.',
+  },
   COPY_BROKEN: {
     action: 'retry',
     exit: 1,
@@ -335,6 +348,12 @@ const kinds = {
     exit: 3,
     about: 'The service of the pipeline runs, and would make again what is dropped.',
     hint: 'Stop the service first.',
+  },
+  MODE_SWITCH: {
+    action: 'stop',
+    exit: 3,
+    about: 'A pipeline cannot go over to another mode as things are, or has gone over to one meanwhile.',
+    hint: 'Follow "Switching modes" in docs/operations.md.',
   },
   SERVICE_STUCK: {
     action: 'stop',
@@ -359,7 +378,7 @@ const kinds = {
 export type ErrorCode = keyof typeof kinds;
 
 /** Errors that are the fault of one row, whatever its table is like. */
-const rowErrors: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['VALUE_INVALID']);
+const rowErrors: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['VALUE_INVALID', 'VALUE_MISSING']);
 export const errorKinds: Readonly<Record<ErrorCode, ErrorKind>> = kinds;
 
 /** Every failure that a user may see. `code` decides what happens (see `errorKinds`); `hint` says what to do. */

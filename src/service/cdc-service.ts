@@ -29,7 +29,7 @@ export class CdcService extends PipelineService<CdcSession> {
 
   protected override ridesOut({ action, code }: CdcError, streamed: boolean): boolean {
     // It says itself that the next session goes on right.
-    if (code === 'TOPIC_RECREATED') return true;
+    if (code === 'TOPIC_RECREATED' || code === 'TABLE_RESUMED') return true;
     return streamed && (action === 'retry' || passing.includes(code));
   }
 

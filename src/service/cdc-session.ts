@@ -3,29 +3,25 @@ import type { Config } from '../config.ts';
 import type { Checkpoint } from '../core/checkpoint.ts';
 import { asCdcError, CdcError } from '../core/errors.ts';
 import type { Lsn } from '../core/lsn.ts';
-import type { Relation } from '../core/relation.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { Pipeline } from '../pipeline.ts';
 import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
-import { DeadLetters } from '../sinks/clickhouse/dead-letters.ts';
-import { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
+import type { DeadLetters } from '../sinks/clickhouse/dead-letters.ts';
 import type { SinkTable } from '../sinks/clickhouse/sink-table.ts';
 import type { PartitionPosition } from '../sources/kafka/assigned-partition.ts';
-import type { TopicRelation } from '../sources/kafka/batch-filler.ts';
 import type { PartitionId } from '../sources/kafka/consumer.ts';
 import type { EndOffsets, PartitionLag } from '../sources/kafka/delivery-marks.ts';
-import type { Layout } from '../sources/kafka/envelope.ts';
 import { KafkaSource } from '../sources/kafka/kafka-source.ts';
 import { TopicReader } from '../sources/kafka/read-envelope.ts';
 import { SchemaRegistry } from '../sources/kafka/schema-registry.ts';
 import { type ClickHouseAddress, connectClickHouse } from './clickhouse-address.ts';
+import { LetterUpkeep } from './letter-upkeep.ts';
 import { requireSameMode } from './pipeline-claims.ts';
 import type { PipelineSession } from './pipeline-service.ts';
-import { SourceCatalog } from './source-catalog.ts';
-import { SourceRows } from './source-rows.ts';
 import { TopicOffsets } from './topic-offsets.ts';
-import { TopicTables } from './topic-tables.ts';
+import { buildRelations } from './topic-relations.ts';
+import { TopicSink } from './topic-sink.ts';
 
 export interface CdcOptions {
   config: Config;
@@ -39,7 +35,6 @@ export interface CdcOptions {
 
 type Sink = Awaited<ReturnType<typeof connectClickHouse>>;
 
-const sinkPatienceMs = 60_000;
 const monitorIntervalMs = 1000;
 
 /** One membership in the consumer group and what hangs on it, from the checks at the start to the last checkpoint. */
@@ -48,11 +43,8 @@ export class CdcSession implements PipelineSession {
   readonly #clickhouse: Sink;
   readonly #control: ControlTables;
   readonly #offsets: TopicOffsets;
-  readonly #sink: ClickHouseSink;
-  readonly #tables: TopicTables;
-  readonly letters: DeadLetters;
-  readonly #catalog: SourceCatalog | undefined;
-  readonly #rows: SourceRows | undefined;
+  readonly #topics: TopicSink;
+  readonly #upkeep: LetterUpkeep;
   readonly #source: KafkaSource;
   readonly #pipeline: Pipeline;
   #checkpoint: Checkpoint;
@@ -61,43 +53,14 @@ export class CdcSession implements PipelineSession {
 
   private constructor(options: CdcOptions, clickhouse: Sink, control: ControlTables, checkpoint: Checkpoint) {
     const { config, metrics, log, keepRows } = options;
-    const { kafka, postgres, batch } = config;
+    const { kafka, batch } = config;
     this.#options = options;
     this.#clickhouse = clickhouse;
     this.#control = control;
     this.#checkpoint = checkpoint;
     this.#offsets = new TopicOffsets(control);
-    this.letters = new DeadLetters(clickhouse.clickhouse, config.pipeline);
-    this.#catalog = postgres.address && new SourceCatalog(postgres.address);
-    this.#rows = postgres.address && new SourceRows(postgres.address);
-    this.#sink = new ClickHouseSink({
-      clickhouse: clickhouse.clickhouse,
-      control,
-      mode: 'cdc',
-      letters: this.letters,
-      epoch: checkpoint.epoch,
-      metaColumns: config.metaColumns,
-      metrics,
-      log,
-      patienceMs: sinkPatienceMs,
-      fetchSourceRow: async (relation, key, columns) => this.#rows?.fetch(relation, key, columns),
-      settleSource: async () => (this.#rows ? this.#rows.settle() : 0n),
-      adopt: relation => this.#tables.adopt(relation),
-      addColumns: (table, relation) => this.#tables.addColumns(table, relation),
-      // The connector copies: nothing is copied here.
-      abandonCopy: async () => {},
-    });
-    this.#tables = new TopicTables({
-      config,
-      log,
-      metrics,
-      keepRows,
-      clickhouse,
-      control,
-      sink: this.#sink,
-      epoch: checkpoint.epoch,
-      catalog: this.#catalog,
-    });
+    this.#topics = new TopicSink({ config, clickhouse, control, checkpoint, metrics, log, keepRows });
+    this.#upkeep = new LetterUpkeep(this.letters, clickhouse.clickhouse, config);
     const registry = kafka.registry === undefined ? undefined : new SchemaRegistry(kafka.registry);
     this.#source = new KafkaSource({
       brokers: kafka.brokers,
@@ -116,11 +79,14 @@ export class CdcSession implements PipelineSession {
     });
     this.#pipeline = new Pipeline({
       source: this.#source,
-      sink: this.#sink,
+      sink: this.#topics.sink,
       metrics,
       position: 0n,
       maxDelayMs: batch.maxDelayMs,
-      saveCheckpoint: position => this.#offsets.save(this.#source.offsetsAt(position)),
+      saveCheckpoint: async position => {
+        await this.#topics.tables.requireStopped();
+        await this.#offsets.save(this.#source.offsetsAt(position));
+      },
     });
   }
 
@@ -138,9 +104,7 @@ export class CdcSession implements PipelineSession {
         await control.saveCheckpoint(checkpoint);
       }
       const session = new CdcSession(options, clickhouse, control, checkpoint);
-      await session.#tables.load();
-      await session.letters.loadKeys();
-      await session.letters.countOpen();
+      await session.#topics.load();
       return session;
     } catch (error) {
       await clickhouse.clickhouse.close();
@@ -158,10 +122,9 @@ export class CdcSession implements PipelineSession {
       await this.#pipeline.run(written => this.#end !== undefined && this.#source.passed(this.#end, written));
     } finally {
       this.#stopped = true;
-      this.#sink.stop();
+      this.#topics.sink.stop();
       await this.#source.close();
-      await this.#catalog?.close();
-      await this.#rows?.close();
+      await this.#topics.close();
       await this.#clickhouse.clickhouse.close();
     }
   }
@@ -169,12 +132,16 @@ export class CdcSession implements PipelineSession {
   /** Finishes the insert in flight, saves and acks; `run` then resolves. */
   stop(): void {
     this.#stopped = true;
-    this.#sink.stop();
+    this.#topics.sink.stop();
     this.#pipeline.stop();
   }
 
   get tables(): readonly SinkTable[] {
-    return [...this.#sink.tables.values()];
+    return [...this.#topics.sink.tables.values()];
+  }
+
+  get letters(): DeadLetters {
+    return this.#topics.letters;
   }
 
   get written(): Lsn {
@@ -218,10 +185,16 @@ export class CdcSession implements PipelineSession {
     while (!this.#stopped) {
       try {
         for (const { topic, partition, lag } of this.lags) metrics.setKafkaLag(topic, partition, lag);
-        await this.#tables.load();
-        await this.#pipeline.between(() => this.#tables.learn());
-        if (this.letters.mayHaveChanged) await this.letters.countOpen();
+        await this.#topics.tables.load();
+        await this.#pipeline.between(() => this.#topics.tables.learn());
+        await this.#upkeep.tend();
         const saved = await this.#control.loadCheckpoint();
+        if (saved && saved.mode !== 'cdc')
+          this.#pipeline.fail(
+            new CdcError('MODE_SWITCH', `the pipeline goes on in mode ${saved.mode} by now`, {
+              hint: 'Stop the instances of the mode that it left.',
+            }),
+          );
         if (saved && saved.epoch !== this.#checkpoint.epoch)
           this.#pipeline.fail(
             new CdcError('TOPIC_RECREATED', 'another instance found that a topic was created again'),
@@ -235,7 +208,8 @@ export class CdcSession implements PipelineSession {
   }
 }
 
-const firstCheckpoint: Checkpoint = {
+/** Of a pipeline that has read nothing yet. */
+export const firstCheckpoint: Checkpoint = {
   mode: 'cdc',
   epoch: 1,
   position: '',
@@ -245,42 +219,3 @@ const firstCheckpoint: Checkpoint = {
   publication: '',
   publicationOid: 0,
 };
-
-/** Numbers tables as they come up, and makes one relation for each shape of their rows. */
-function buildRelations(): (topic: string, layout: Layout, schema: string, table: string) => TopicRelation {
-  const ids = new Map<string, number>();
-  const relations = new Map<Layout, Map<string, TopicRelation>>();
-  return (topic, layout, saidSchema, saidName) => {
-    // Flattened rows need not say it; topics are named PREFIX.SCHEMA.TABLE.
-    const [ofTopic = topic, schemaOfTopic = 'public'] = topic.split('.').reverse();
-    const [schema, name] = saidName === '' ? [schemaOfTopic, ofTopic] : [saidSchema, saidName];
-    const table = JSON.stringify([schema, name]);
-    let ofLayout = relations.get(layout);
-    if (!ofLayout) relations.set(layout, (ofLayout = new Map()));
-    let relation = ofLayout.get(table);
-    if (!relation) {
-      const id = ids.get(table) ?? ids.size + 1;
-      ids.set(table, id);
-      const described: Relation = {
-        id,
-        schema,
-        name,
-        replicaIdentity: 'd',
-        columns: layout.names.map((column, i) => ({
-          name: column,
-          type: unresolved,
-          typmod: -1,
-          notNull: false,
-          wire: layout.wires[i]!,
-        })),
-        messageKey: layout.key,
-      };
-      relation = { relation: described, keyless: layout.key === undefined };
-      ofLayout.set(table, relation);
-    }
-    return relation;
-  };
-}
-
-/** The table knows the types of its columns. */
-const unresolved = { oid: 0, name: 'unknown', schema: 'pg_catalog', kind: 'pseudo' } as const;

@@ -25,10 +25,10 @@ export async function establishSlot(
   log: Log,
 ): Promise<Checkpoint> {
   const { client, info } = source;
-  const { slot, slotGiven, publication: publicationName } = config.postgres;
-  const state = await inspectSlot(client, slot, info.serverVersion);
-  if (state) checkSlot(slot, state, info.database);
+  const { slot, publication: publicationName } = config.postgres;
   if (checkpoint) {
+    const state = await inspectSlot(client, slot, info.serverVersion);
+    if (state) checkSlot(slot, state, info.database);
     if (checkpoint.systemId !== info.systemId)
       throw new CdcError(
         'SOURCE_CHANGED',
@@ -59,6 +59,22 @@ export async function establishSlot(
     await control.saveCheckpoint(next);
     return next;
   }
+  const first = await makeSlot(source, config, publication, 1, log);
+  await control.saveCheckpoint(first);
+  return first;
+}
+
+/** A slot for a pipeline that has no checkpoint of it yet; returns the first one, which is not saved. */
+export async function makeSlot(
+  { client, info }: SourceSession,
+  config: Config,
+  publication: Publication,
+  epoch: number,
+  log: Log,
+): Promise<Checkpoint> {
+  const { slot, slotGiven, publication: publicationName } = config.postgres;
+  const state = await inspectSlot(client, slot, info.serverVersion);
+  if (state) checkSlot(slot, state, info.database);
   let position: Lsn;
   if (state && slotGiven) position = state.confirmedFlush;
   else {
@@ -67,9 +83,9 @@ export async function establishSlot(
     log.info({ slot }, 'creating the replication slot (waits for transactions that are open)');
     position = await createSlot(client, slot, info.serverVersion);
   }
-  const first: Checkpoint = {
+  return {
     mode: 'wal',
-    epoch: 1,
+    epoch,
     position: formatLsn(position),
     systemId: info.systemId,
     timeline: info.timeline,
@@ -77,8 +93,6 @@ export async function establishSlot(
     publication: publicationName,
     publicationOid: publication.oid,
   };
-  await control.saveCheckpoint(first);
-  return first;
 }
 
 /**

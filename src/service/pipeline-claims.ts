@@ -9,7 +9,7 @@ import type { TableName } from '../sinks/clickhouse/names.ts';
 export function requireSameMode({ mode, pipeline }: Config, checkpoint: Checkpoint | undefined): void {
   if (!checkpoint || checkpoint.mode === mode) return;
   throw new CdcError('CONFIG_INVALID', `pipeline "${pipeline}" was run in mode ${checkpoint.mode} before`, {
-    hint: 'Choose another --pipeline, or follow "Switching modes" in docs/architecture.md.',
+    hint: 'Choose another --pipeline; between modes cdc and wal, "wal-cdc run" switches: see "Switching modes" in docs/operations.md.',
   });
 }
 

@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
 import type { PoisonMessage } from '../core/batch.ts';
-import { asCdcError, CdcError } from '../core/errors.ts';
+import { asCdcError } from '../core/errors.ts';
 import type { ClickHouse } from '../sinks/clickhouse/client.ts';
 import { type DeadLetter, letterOwner, messageOfLetter } from '../sinks/clickhouse/dead-letter.ts';
 import { DeadLetters, type LetterFilter } from '../sinks/clickhouse/dead-letters.ts';
@@ -14,8 +14,8 @@ export interface ReplayOptions {
   config: Config;
   clickhouse: ClickHouse;
   filter: LetterFilter;
-  /** How the mode reads messages; absent in modes that have none. */
-  replayMessage?: ReplayMessage | undefined;
+  /** How the mode reads messages; throws in modes that have none. */
+  replayMessage: ReplayMessage;
   signal: AbortSignal;
 }
 
@@ -75,15 +75,11 @@ async function settle(
 
 async function replayMessages(
   letters: readonly DeadLetter[],
-  { config, replayMessage }: ReplayOptions,
+  { replayMessage }: ReplayOptions,
 ): Promise<Map<DeadLetter, Outcome>> {
   const outcomes = new Map<DeadLetter, Outcome>();
   for (const letter of letters) {
     try {
-      if (!replayMessage)
-        throw new CdcError('LETTER_OUTDATED', `mode ${config.mode} reads no messages`, {
-          hint: 'Replay it with the configuration of the pipeline that wrote it, mode cdc.',
-        });
       await replayMessage(messageOfLetter(letter));
       outcomes.set(letter, 'replayed');
     } catch (error) {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { LeafCopy } from '../core/checkpoint.ts';
 import { asCdcError, CdcError } from '../core/errors.ts';
@@ -31,6 +30,7 @@ import {
   planLeaf,
 } from './copy-plan.ts';
 import { findInvalidValue } from './invalid-values.ts';
+import { waitForOpenTransactions } from './open-transactions.ts';
 import { createShadow } from './shadow.ts';
 
 export interface TableCopierOptions {
@@ -150,30 +150,10 @@ export class TableCopier {
     await this.#options.sink.saveTable(table);
   }
 
-  /**
-   * Waits until every transaction that was open when the bases were taken has ended: only then sees any later snapshot
-   * all that committed before the base. The transaction ID is asked for in a statement of its own, after the bases.
-   */
+  /** Only when every transaction that was open when the bases were taken has ended, any later snapshot sees all before the bases. */
   async #waitForOlderTransactions(client: pg.Client): Promise<void> {
     if (process.env.WAL_CDC_TEST_FAULT === 'copy-without-wait') return;
-    const { rows } = await query<{ xid: string }>(client, 'SELECT pg_current_xact_id()::text AS xid');
-    const xid = rows[0]!.xid;
-    let saidAtMs = performance.now() - 8000;
-    for (let delayMs = 10; !this.#stop.signal.aborted; delayMs = Math.min(delayMs * 2, 1000)) {
-      const passed = await query<{ passed: boolean }>(
-        client,
-        `SELECT pg_snapshot_xmin(pg_current_snapshot()) >= '${xid}'::xid8 AS passed`,
-      );
-      if (passed.rows[0]!.passed) return;
-      if (performance.now() - saidAtMs > 10_000) {
-        saidAtMs = performance.now();
-        this.#options.log.info(
-          { transactions: await oldestTransactions(client) },
-          'the copy waits for open transactions',
-        );
-      }
-      await sleep(delayMs);
-    }
+    await waitForOpenTransactions(client, this.#options.log, 'the copy', this.#stop.signal);
   }
 
   async #planLeaves(client: pg.Client, source: SourceTable): Promise<LeafCopy[]> {
@@ -356,21 +336,6 @@ export class TableCopier {
   async #freshShadow(table: SinkTable): Promise<void> {
     await createShadow(this.#options.clickhouse, table, this.#options.target);
   }
-}
-
-async function oldestTransactions(client: pg.Client): Promise<string[]> {
-  const { rows } = await query<{ who: string }>(
-    client,
-    `SELECT who FROM (
-       SELECT format('pid %s (%s, %s) since %s', pid, usename, state, date_trunc('second', now() - xact_start)) AS who,
-              xact_start AS since
-         FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
-       UNION ALL
-       SELECT format('prepared transaction %s since %s', gid, date_trunc('second', now() - prepared)), prepared
-         FROM pg_prepared_xacts) t
-      ORDER BY since LIMIT 3`,
-  );
-  return rows.map(row => row.who);
 }
 
 async function query<T extends pg.QueryResultRow>(

@@ -1,15 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import type { Lsn } from '../core/lsn.ts';
-import { formatLsn } from '../core/lsn.ts';
 import type { Log } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import type { ControlTables } from '../sinks/clickhouse/control-tables.ts';
-import { Cluster } from '../sources/kafka/cluster.ts';
-import { TopicCatalog } from '../sources/kafka/topic-catalog.ts';
 import { CdcService } from './cdc-service.ts';
 import type { ClickHouseAddress } from './clickhouse-address.ts';
+import { listConnectorSlots } from './connector-slots.ts';
 import type { SourceCatalog } from './source-catalog.ts';
+import { listTopicEnds } from './topic-ends.ts';
 
 export interface TopicCatchUpOptions {
   config: Config;
@@ -39,13 +38,15 @@ export class TopicCatchUp {
 
   async reach(lsn: Lsn): Promise<void> {
     await this.#untilProduced(lsn);
-    const wanted = await this.#endOffsets();
+    const wanted = await listTopicEnds(this.#options.config);
     let seen = '';
     let movedAtMs = performance.now();
     for (;;) {
       const saved = await this.#savedOffsets();
-      const behind = [...wanted].filter(([name, end]) => end > (saved.get(name) ?? 0));
-      if (behind.length === 0) return;
+      const isReached = wanted.every(
+        ({ topic, partition, offset }) => (saved.get(`${topic}/${partition}`) ?? 0) >= offset,
+      );
+      if (isReached) return;
       const now = JSON.stringify([...saved]);
       if (now !== seen) {
         seen = now;
@@ -62,39 +63,16 @@ export class TopicCatchUp {
   async #untilProduced(lsn: Lsn): Promise<void> {
     const startedAtMs = performance.now();
     while (performance.now() - startedAtMs < connectorPatienceMs) {
-      const { rows } = await this.#options.catalog.use(client =>
-        client.query<{ done: boolean | null }>(
-          `SELECT bool_and(confirmed_flush_lsn >= $1::pg_lsn) AS done FROM pg_replication_slots
-            WHERE active AND plugin IN ('pgoutput', 'decoderbufs') AND database = current_database()`,
-          [formatLsn(lsn)],
-        ),
+      const slots = await this.#options.catalog.use(client =>
+        listConnectorSlots(client, this.#options.config),
       );
-      if (rows[0]?.done === true) return;
+      const active = slots.filter(slot => slot.active);
+      if (active.length > 0 && active.every(slot => slot.confirmedFlush >= lsn)) return;
       await this.#pause();
     }
   }
 
   /** By topic and partition. */
-  async #endOffsets(): Promise<Map<string, number>> {
-    const { brokers, tls, sasl, topics } = this.#options.config.kafka;
-    const cluster = new Cluster({ brokers, tls, sasl });
-    try {
-      const catalog = new TopicCatalog(cluster, topics);
-      await catalog.refresh();
-      const partitions = [...catalog.topics.values()].flatMap(({ name, partitions }) =>
-        partitions.map(({ leader }, partition) => ({ topic: name, partition, leader })),
-      );
-      const ends = await cluster.listOffsets(partitions, 'end');
-      return new Map(
-        [...ends].flatMap(([topic, offsets]) =>
-          [...offsets].map(([partition, offset]) => [`${topic}/${partition}`, offset] as const),
-        ),
-      );
-    } finally {
-      cluster.close();
-    }
-  }
-
   async #savedOffsets(): Promise<Map<string, number>> {
     const { control } = this.#options;
     if (!(await control.exists())) return new Map();

@@ -11,6 +11,8 @@ interface State {
   lastLsn: string;
 }
 
+const nothingBefore = { leaderEpoch: -1, snapshots: [], lastCommit: 0n, lastLsn: 0n };
+
 /** Where a pipeline is in its topics; saved beside the rows. */
 export class TopicOffsets {
   readonly #control: ControlTables;
@@ -33,25 +35,19 @@ export class TopicOffsets {
     await this.#control.saveOffsets(positions.map(position => this.#encode(position, 0)));
   }
 
+  /** Goes on there in each of the partitions, knowing nothing of what is before. */
+  async begin(ends: readonly (PartitionId & { offset: number })[]): Promise<void> {
+    await this.load(ends);
+    await this.save(ends.map(end => ({ ...end, ...nothingBefore })));
+  }
+
   /** The topic was made anew: it is read from its beginning. */
   async restart({ topic, topicId }: PartitionId): Promise<void> {
     const saved = (await this.#control.loadOffsets()).filter(offset => offset.topic === topic);
     for (const offset of saved) this.#generations.set(nameOf(offset), offset.generation);
     await this.#control.saveOffsets(
       saved.map(({ partition }) =>
-        this.#encode(
-          {
-            topic,
-            topicId,
-            partition,
-            offset: 0,
-            leaderEpoch: -1,
-            snapshots: [],
-            lastCommit: 0n,
-            lastLsn: 0n,
-          },
-          1,
-        ),
+        this.#encode({ topic, topicId, partition, offset: 0, ...nothingBefore }, 1),
       ),
     );
   }

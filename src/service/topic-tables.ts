@@ -22,6 +22,7 @@ import {
 import { addColumns } from './added-columns.ts';
 import { type connectClickHouse, targetOptions } from './clickhouse-address.ts';
 import { compareColumns, knownColumns } from './column-changes.ts';
+import { requireOwnTable } from './pipeline-claims.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import { describeTopicTable } from './topic-table.ts';
 
@@ -44,6 +45,8 @@ export class TopicTables {
   /** By `schema.table`; also of tables that no message has come for yet. */
   #saved = new Map<string, TableState>();
   readonly #leftOut = new Set<string>();
+  /** Changes of stopped tables whose offsets may be saved. */
+  readonly #skipped = new WeakMap<SinkTable, number>();
 
   constructor(options: TopicTablesOptions) {
     this.#options = options;
@@ -105,6 +108,7 @@ export class TopicTables {
     const { connector } = config.kafka;
     const table = describeTopicTable({ relation, source, actual, metaColumns, connector });
     const plan = planTarget(table, options, capabilities);
+    await requireOwnTable(config, this.#options.control, table, plan.name);
     if (!actual) {
       await clickhouse.command(buildCreateDatabaseSql(name.database, options));
       await clickhouse.command(buildCreateTableSql(plan, options));
@@ -165,16 +169,45 @@ export class TopicTables {
    * As of the last `load`. Not while a batch is written.
    */
   async learn(): Promise<void> {
-    for (const table of this.#options.sink.tables.values()) {
+    const { sink } = this.#options;
+    for (const [id, table] of sink.tables) {
       const saved = this.#saved.get(table.name);
-      if (!saved || table.state.phase === 'stopped') continue;
-      if (saved.stopped) {
+      if (!saved) continue;
+      if (table.state.phase === 'stopped') {
+        // With its next change it comes up anew.
+        if (!saved.stopped) sink.tables.delete(id);
+      } else if (saved.stopped) {
         table.state.phase = 'stopped';
         table.state.stopped = saved.stopped;
         this.#options.metrics.setTableState(table.name, 'stopped');
       } else if (isLater(saved.truncated, table.state.truncated))
-        await this.#options.sink.deleteTruncated(table, saved.truncated!);
-      else if (isLater(table.state.truncated, saved.truncated)) await this.#options.sink.saveTable(table);
+        await sink.deleteTruncated(table, saved.truncated!);
+      else if (isLater(table.state.truncated, saved.truncated)) await sink.saveTable(table);
+      if (saved.base !== table.state.base) {
+        // Its rows were copied afresh: they are of later than those of the stream.
+        if (saved.base === undefined) delete table.state.base;
+        else table.state.base = saved.base;
+        if (this.#options.catalog) table.settledAt = undefined;
+      }
+    }
+  }
+
+  /**
+   * Throws TABLE_RESUMED when changes of a table were left out that another process has brought back since: their offsets must
+   * not be saved.
+   */
+  async requireStopped(): Promise<void> {
+    const left = [...this.#options.sink.tables.values()].filter(
+      table => table.state.phase === 'stopped' && table.skipped > (this.#skipped.get(table) ?? 0),
+    );
+    if (left.length === 0) return;
+    const counts = left.map(table => [table, table.skipped] as const);
+    await this.load();
+    for (const [table, skipped] of counts) {
+      const saved = this.#saved.get(table.name);
+      if (saved && !saved.stopped)
+        throw new CdcError('TABLE_RESUMED', `table ${table.name} goes on again`, { table: table.name });
+      this.#skipped.set(table, skipped);
     }
   }
 }

@@ -207,3 +207,65 @@ test('a batch of nothing but such messages is written before its position is sav
   assert.equal(saved.at(-1), 2n);
   await clickhouse.close();
 });
+
+test('messages that can be read by now are written at the versions that they had', async () => {
+  const { clickhouse, sink, letters, env } = await sinkOf('readable');
+  await clickhouse.command('CREATE DATABASE IF NOT EXISTS readable');
+  await clickhouse.command(
+    `CREATE TABLE readable.orders
+       (id Int32, v Nullable(String), _version UInt128, _is_deleted UInt8, _committed_at DateTime64(6, 'UTC'))
+     ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY id`,
+  );
+  const envelope = (op: string, after: object, lsn: number) =>
+    Buffer.from(
+      JSON.stringify({
+        before: null,
+        after,
+        source: {
+          connector: 'postgresql',
+          snapshot: 'false',
+          sequence: JSON.stringify([String(lsn - 8), String(lsn)]),
+          schema: 'public',
+          table: 'orders',
+          lsn,
+          ts_us: 1795355199957693,
+        },
+        op,
+      }),
+    );
+  const unread = {
+    topic: 'p.public.orders',
+    partition: 0,
+    key: Buffer.from('{"id":7}'),
+    headers: [],
+    reason: '?',
+  };
+  await sink.write(
+    batchOf([
+      { ...unread, offset: 6, lastOffset: 6, value: envelope('u', { id: 7, v: 'newer' }, 2000) },
+      { ...unread, offset: 5, lastOffset: 5, value: envelope('c', { id: 7, v: 'older' }, 1000) },
+      { ...unread, offset: 8, lastOffset: 9, key: null, value: null, reason: 'a message of 2 GB' },
+    ]),
+  );
+  const all = ['dead-letters', 'replay', '--all'];
+  const cdc = {
+    ...env,
+    WAL_CDC_MODE: 'cdc',
+    WAL_CDC_KAFKA_BROKERS: 'localhost:1',
+    WAL_CDC_CLICKHOUSE_DATABASE: 'readable',
+  };
+  const replay = await walCdc(all, { env: cdc });
+  assert.equal(replay.code, 4, replay.stderr);
+  assert.match(
+    replay.stdout,
+    /the bytes of message p\.public\.orders\/0\/8 were not kept: a message of 2 GB/,
+  );
+  assert.match(replay.stdout, /2 replayed, 1 still open/);
+  const rows = await clickhouse.query(
+    'SELECT id, v, toString(_version) AS version FROM readable.orders FINAL',
+  );
+  const version = (1n << 112n) | (1993n << 56n) | 2001n; // the row of an update has place 1
+  assert.deepEqual(rows, [{ id: 7, v: 'newer', version: String(version) }]);
+  assert.equal(await letters.count({ states: ['open'] }), 1);
+  await clickhouse.close();
+});

@@ -257,7 +257,7 @@ export function keyText(encoder: RowEncoder, data: Buffer, tuple: number, fallba
       encoder.keyColumns.map(c => {
         let at = columnAt(data, tuple, c);
         if (data[at] === Kind.unchanged && fallback >= 0) at = columnAt(data, fallback, c);
-        return [columns[c]!.name, fieldText(columns[c]!, data, at) ?? null];
+        return [columns[c]!.name, fieldText(columns[c]!, data, at, encoder.columns[c]!.codec) ?? null];
       }),
     ),
   );

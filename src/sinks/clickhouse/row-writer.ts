@@ -27,7 +27,8 @@ export interface RowWriterOptions {
   parallelTables: number;
   mode: DeadLetter['mode'];
   letters: DeadLetters;
-  fetchSourceRow: FetchSourceRow;
+  /** Absent where no source can be asked. */
+  fetchSourceRow: FetchSourceRow | undefined;
   /** Waits until what was fetched is sure to stay at the source. Returns a position behind it. */
   settleSource(): Promise<Lsn>;
 }

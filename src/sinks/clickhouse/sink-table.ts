@@ -174,9 +174,16 @@ export class SinkTable {
   /** Rows of lower versions were truncated. */
   truncateVersion(): bigint | undefined {
     const { truncated } = this.state;
-    if (!truncated) return undefined;
-    const commitLsn = parseLsn(truncated.commitLsn);
-    const ordinal = this.#options.versions.ordinal(commitLsn, parseLsn(truncated.changeLsn), 0);
+    return truncated && this.#versionOfTruncate(parseLsn(truncated.commitLsn), parseLsn(truncated.changeLsn));
+  }
+
+  /** Whether a later truncate than this one is known: then there is nothing left to remove. */
+  isBehindTruncate({ commitLsn, changeLsn }: { commitLsn: Lsn; changeLsn: Lsn }): boolean {
+    return this.#versionOfTruncate(commitLsn, changeLsn) < (this.truncateVersion() ?? 0n);
+  }
+
+  #versionOfTruncate(commitLsn: Lsn, changeLsn: Lsn): bigint {
+    const ordinal = this.#options.versions.ordinal(commitLsn, changeLsn, 0);
     return composeVersion(this.#epoch, commitLsn, ordinal);
   }
 

@@ -30,7 +30,8 @@ export interface ClickHouseSinkOptions {
   log: Log;
   /** How long an outage is ridden out before `write` gives up. */
   patienceMs: number;
-  fetchSourceRow: FetchSourceRow;
+  /** Absent where no source can be asked. */
+  fetchSourceRow: FetchSourceRow | undefined;
   /** Waits until what was fetched is sure to stay at the source. Returns a position behind it. */
   settleSource(): Promise<Lsn>;
   /** A relation that no table is registered for: registers it if it is to be replicated. */
@@ -152,7 +153,7 @@ export class ClickHouseSink implements Sink {
 
   async #truncate(truncate: Truncate): Promise<void> {
     const table = this.tables.get(truncate.relation.id) ?? (await this.#options.adopt(truncate.relation));
-    if (!table || table.state.phase === 'stopped') return;
+    if (!table || table.state.phase === 'stopped' || table.isBehindTruncate(truncate)) return;
     const { state } = table;
     const baseKnown = state.phase === 'copying' && state.base !== undefined;
     const endsCopy = baseKnown && truncate.commitLsn >= parseLsn(state.base!);

@@ -1,8 +1,9 @@
 import { Op, RowGroup, type Transactions } from '../../core/batch.ts';
 import { ByteWriter } from '../../core/byte-writer.ts';
 import { crashPoint } from '../../core/crash-point.ts';
+import { CdcError, withoutStack } from '../../core/errors.ts';
 import type { Lsn } from '../../core/lsn.ts';
-import type { Relation } from '../../core/relation.ts';
+import { qualifiedName, type Relation } from '../../core/relation.ts';
 import { Kind } from '../../core/tuple.ts';
 import { columnAt, lacksValues } from '../../core/tuple-fields.ts';
 import { encodeTombstone, loneChange } from './change-parts.ts';
@@ -56,7 +57,8 @@ export interface FinderOptions {
   columns: ReadonlySet<string>;
   clickhouse: ClickHouse;
   versionColumn: string;
-  fetchSourceRow: FetchSourceRow;
+  /** Absent where no source can be asked. */
+  fetchSourceRow: FetchSourceRow | undefined;
   letters: LetterValues;
   /** What stands for such values in envelopes. */
   placeholder: string;
@@ -84,6 +86,8 @@ export class UnchangedValueFinder {
   /** Rows of the last stretch that may have values of another time. */
   readonly #unsureRows = new Set<number>();
   readonly #own: RowValues;
+  /** Without a source: versions of keys that nothing was found for, as far as ClickHouse has something of them. */
+  #newest: ReadonlyMap<string, bigint> = new Map();
   /** Keys whose rows went to the dead letters since the stretch was prepared. */
   readonly #spoiled = new Set<string>();
 
@@ -155,6 +159,11 @@ export class UnchangedValueFinder {
     }
     this.keysPerLookup = Math.min(maxKeys, this.keysPerLookup * 2);
     for (const [key, { values }] of found) if (!known.has(key)) known.set(key, values, false);
+    const unknown = [...wanted].filter(key => isValidKey(key) && !found.has(key));
+    this.#newest =
+      this.#options.fetchSourceRow || unknown.length === 0
+        ? new Map()
+        : await this.#lookup.newestVersions(unknown, table);
     const set = lettered.size > 0 ? await letters.find(new Set(lettered.values())) : undefined;
     const newest = set?.size
       ? await this.#lookup.newestVersions([...lettered.keys()].filter(isValidKey), table)
@@ -224,6 +233,8 @@ export class UnchangedValueFinder {
     const isThere = !lacking || values !== undefined;
     if (respelled) encoder.encodeChange(respelled.data, respelled.group, 0, transactions, out, values);
     else if (isThere) encoder.encodeChange(data, group, i, transactions, out, values);
+    else if (!this.#options.fetchSourceRow && !this.#isOutdated(group, i, transactions, before, after))
+      throw withoutStack(() => missingValue(encoder, keyText(encoder, data, lacking.tuple, lacking.old)));
     else encodeTombstone(encoder, loneChange(encoder, data, group, i, transactions), out);
     if (before !== after) known.delete(before);
     if (after !== undefined) {
@@ -232,6 +243,18 @@ export class UnchangedValueFinder {
       else known.delete(after);
     }
     return isThere;
+  }
+
+  /** Whether ClickHouse has something newer of the row, a tombstone at least: then what it lacks is gone for good. */
+  #isOutdated(
+    group: RowGroup,
+    i: number,
+    transactions: Transactions,
+    before: string,
+    after: string | undefined,
+  ): boolean {
+    const version = this.encoder.versionOf(group, i, transactions);
+    return [before, after].some(key => key !== undefined && (this.#newest.get(key) ?? 0n) > version);
   }
 
   /**
@@ -313,7 +336,7 @@ export class UnchangedValueFinder {
     const { columns } = this.known;
     const names = columns.map(c => this.encoder.columns[c]!.name);
     this.hasAskedSource = true;
-    const row = await this.#options.fetchSourceRow(relation, key, names);
+    const row = await this.#options.fetchSourceRow?.(relation, key, names);
     return (
       row && {
         values: row.map((text, n) => this.#encodeText(columns[n]!, text)),
@@ -348,6 +371,15 @@ export class UnchangedValueFinder {
     }
     return out.written();
   }
+}
+
+function missingValue({ relation }: RowEncoder, key: string): CdcError {
+  const table = qualifiedName(relation);
+  return new CdcError(
+    'VALUE_MISSING',
+    `table ${table}: an update of row ${key} leaves out a large value that did not change, and ClickHouse does not have it`,
+    { table },
+  );
 }
 
 function encodePlaceholder(text: string, nullable: boolean): Buffer {

@@ -3,10 +3,28 @@ import type { Lsn } from '../../core/lsn.ts';
 import type { Relation } from '../../core/relation.ts';
 import { BatchBuilder, BufferPool } from '../wal/batch-builder.ts';
 import type { AssignedPartition } from './assigned-partition.ts';
-import { EnvelopeKind, type EnvelopeReader, type Layout, MalformedEnvelope } from './envelope.ts';
+import {
+  EnvelopeKind,
+  type EnvelopeReader,
+  type KafkaMessage,
+  type Layout,
+  MalformedEnvelope,
+} from './envelope.ts';
 import { NotReady } from './not-ready.ts';
-import { Found, type RecordCursor } from './record-cursor.ts';
+import { Found } from './record-cursor.ts';
 import { VersionInputs } from './version-inputs.ts';
+
+/** A message in its place; a `RecordCursor` that found something. */
+export interface FoundMessage extends KafkaMessage {
+  offset: number;
+  /** Everything before is done with it. */
+  position: number;
+  /** Of key, value and headers, in bytes. */
+  size: number;
+  /** Why it cannot be read. */
+  reason: string;
+  allHeaders(): PoisonMessage['headers'];
+}
 
 /** The relation of a table's rows in one layout. */
 export interface TopicRelation {
@@ -85,7 +103,7 @@ export class BatchFiller {
   }
 
   /** Takes in what the cursor found. */
-  take(found: number, cursor: RecordCursor, partition: AssignedPartition): void {
+  take(found: number, cursor: FoundMessage, partition: AssignedPartition): void {
     if (found === Found.unreadable) {
       this.#addPoison(cursor, partition, cursor.reason, false);
       return;
@@ -169,7 +187,7 @@ export class BatchFiller {
     });
   }
 
-  #addPoison(cursor: RecordCursor, partition: AssignedPartition, reason: string, hasBytes: boolean): void {
+  #addPoison(cursor: FoundMessage, partition: AssignedPartition, reason: string, hasBytes: boolean): void {
     if (this.empty) this.builder.startedAtMs = performance.now();
     const copy = (bytes: Buffer | null) => bytes && Buffer.from(bytes);
     const poison: PoisonMessage = {
