@@ -337,6 +337,13 @@ const kinds = {
     about: 'A stopped table was brought back while an instance of mode cdc left its changes out.',
     hint: 'Nothing to do: what was left out is read once more.',
   },
+  COPY_AFRESH: {
+    action: 'retry',
+    exit: 1,
+    about:
+      'The service connects again to copy tables afresh, as it was asked to, or because changes of them are missing.',
+    hint: 'Nothing to do.',
+  },
   COPY_BROKEN: {
     action: 'retry',
     exit: 1,

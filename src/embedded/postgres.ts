@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { accessSync, chmodSync, constants, mkdirSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, chmodSync, constants, realpathSync, statSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { CdcError } from '../core/errors.ts';
+import { makeFolder } from './make-folder.ts';
 import { createLauncher } from './postgres-account.ts';
 import { bundledPostgresBinDir } from './postgres-binaries.ts';
 import { prepareCluster } from './postgres-cluster.ts';
@@ -98,7 +99,7 @@ function embedded(postmaster: Postmaster, dir: string, port: number, password: s
 /** The folder is ours; only `data` in it belongs to the account of the server, which must be able to pass through. */
 function prepareDir(path: string): string {
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolder(path);
     const dir = realpathSync(path);
     accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK);
     const mode = statSync(dir).mode & 0o7777;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { CdcError } from '../core/errors.ts';
@@ -169,4 +170,16 @@ test('a taken port is PORT_TAKEN, an address of another machine CONFIG_INVALID',
   });
   await assert.rejects(listen('192.0.2.1', port), { code: 'CONFIG_INVALID' });
   other.close();
+});
+
+test('without a token a name that only leads here is not answered', async t => {
+  const { port } = new URL(await start(t, {}));
+  const statusFor = async (host: string) => {
+    const asked = request({ host: '127.0.0.1', port, path: '/api/status', headers: { host } }).end();
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    answer.resume();
+    return answer.statusCode;
+  };
+  assert.equal(await statusFor(`localhost:${port}`), 200);
+  assert.equal(await statusFor(`evil.example:${port}`), 403);
 });

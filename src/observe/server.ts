@@ -81,7 +81,7 @@ function routes({ token, provider, metrics }: ServerOptions, closing: AbortSigna
     c.body(await metrics.registry.metrics(), 200, { 'Content-Type': metrics.registry.contentType }),
   );
 
-  if (token !== undefined) app.use(guard(token));
+  app.use(token === undefined ? localHosts : guard(token));
 
   for (const [path, { type, body }] of Object.entries({
     '/': page('index.html', 'text/html; charset=utf-8'),
@@ -104,6 +104,14 @@ function routes({ token, provider, metrics }: ServerOptions, closing: AbortSigna
   app.notFound(c => c.json({ error: 'not found' }, 404));
   app.onError((error, c) => c.json({ error: asCdcError(error).message }, 500));
   return app;
+}
+
+/** Without a token only this machine is listened to: a page of somewhere else must not come by a name that leads here. */
+async function localHosts(c: Context, next: () => Promise<void>): Promise<Response | undefined> {
+  const { hostname } = new URL(c.req.url);
+  if (!isLoopback(hostname.replace(/^\[|\]$/g, '')))
+    return c.json({ error: `unknown host ${hostname}: without a token only local names are answered` }, 403);
+  await next();
 }
 
 async function wait(c: Context, provider: StatusProvider): Promise<Response> {

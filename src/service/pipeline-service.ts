@@ -34,6 +34,8 @@ export interface PipelineServiceOptions {
   log: Log;
 }
 
+/** Ends of a session that are no trouble: the next one begins at once. */
+const planned: readonly ErrorCode[] = ['COPY_AFRESH', 'TABLE_RESUMED'];
 const progressIntervalMs = 100;
 const lookIntervalMs = 3000;
 
@@ -97,6 +99,10 @@ export abstract class PipelineService<Session extends PipelineSession> implement
         if (!this.ridesOut(failure, this.#streamed)) throw failure;
         if (this.#stopping) return;
         const { code, message, hint } = failure;
+        if (planned.includes(code)) {
+          log.info({ code }, message);
+          continue;
+        }
         this.#trouble.failed(failure);
         this.#phase = 'retrying';
         this.#keepLooking();

@@ -382,11 +382,7 @@ export class WalSession implements PipelineSession {
   /** Marks tables for a copy afresh; the next session, which begins at once, carries it out. */
   async #resync(names: string[]): Promise<void> {
     await this.#pipeline!.between(() => markForCopy(this.#control, names));
-    this.#pipeline!.fail(
-      new CdcError('COPY_BROKEN', `copying ${names.join(', ')} afresh`, {
-        hint: 'The service connects again for it.',
-      }),
-    );
+    this.#pipeline!.fail(new CdcError('COPY_AFRESH', `copying ${names.join(', ')} afresh`));
   }
 
   /** PostgreSQL 18 skips a dropped publication silently, and rows vanish. */

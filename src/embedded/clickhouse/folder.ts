@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CdcError } from '../../core/errors.ts';
+import { makeFolder } from '../make-folder.ts';
 
 /** What belongs to one embedded server: `password` (of its user) and `data` (the engine's). */
 export interface ClickHouseFolder {
@@ -13,10 +14,10 @@ export interface ClickHouseFolder {
 /** @throws CdcError EMBEDDED_UNAVAILABLE when the folder cannot be used */
 export function prepareFolder(path: string): ClickHouseFolder {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path, 0o700);
     const dir = realpathSync(path);
     const dataDir = join(dir, 'data');
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeFolder(dataDir, 0o700);
     accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
     return { dir, dataDir, password: readOrMakePassword(join(dir, 'password')) };
   } catch (cause) {
