@@ -3,7 +3,6 @@ import type { Config } from '../config.ts';
 import type { Checkpoint } from '../core/checkpoint.ts';
 import { asCdcError, CdcError } from '../core/errors.ts';
 import type { Lsn } from '../core/lsn.ts';
-import type { Relation } from '../core/relation.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { Pipeline } from '../pipeline.ts';
@@ -12,10 +11,8 @@ import { DeadLetters } from '../sinks/clickhouse/dead-letters.ts';
 import { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
 import type { SinkTable } from '../sinks/clickhouse/sink-table.ts';
 import type { PartitionPosition } from '../sources/kafka/assigned-partition.ts';
-import type { TopicRelation } from '../sources/kafka/batch-filler.ts';
 import type { PartitionId } from '../sources/kafka/consumer.ts';
 import type { EndOffsets, PartitionLag } from '../sources/kafka/delivery-marks.ts';
-import type { Layout } from '../sources/kafka/envelope.ts';
 import { KafkaSource } from '../sources/kafka/kafka-source.ts';
 import { TopicReader } from '../sources/kafka/read-envelope.ts';
 import { SchemaRegistry } from '../sources/kafka/schema-registry.ts';
@@ -25,6 +22,7 @@ import type { PipelineSession } from './pipeline-service.ts';
 import { SourceCatalog } from './source-catalog.ts';
 import { SourceRows } from './source-rows.ts';
 import { TopicOffsets } from './topic-offsets.ts';
+import { buildRelations } from './topic-relations.ts';
 import { TopicTables } from './topic-tables.ts';
 
 export interface CdcOptions {
@@ -245,42 +243,3 @@ const firstCheckpoint: Checkpoint = {
   publication: '',
   publicationOid: 0,
 };
-
-/** Numbers tables as they come up, and makes one relation for each shape of their rows. */
-function buildRelations(): (topic: string, layout: Layout, schema: string, table: string) => TopicRelation {
-  const ids = new Map<string, number>();
-  const relations = new Map<Layout, Map<string, TopicRelation>>();
-  return (topic, layout, saidSchema, saidName) => {
-    // Flattened rows need not say it; topics are named PREFIX.SCHEMA.TABLE.
-    const [ofTopic = topic, schemaOfTopic = 'public'] = topic.split('.').reverse();
-    const [schema, name] = saidName === '' ? [schemaOfTopic, ofTopic] : [saidSchema, saidName];
-    const table = JSON.stringify([schema, name]);
-    let ofLayout = relations.get(layout);
-    if (!ofLayout) relations.set(layout, (ofLayout = new Map()));
-    let relation = ofLayout.get(table);
-    if (!relation) {
-      const id = ids.get(table) ?? ids.size + 1;
-      ids.set(table, id);
-      const described: Relation = {
-        id,
-        schema,
-        name,
-        replicaIdentity: 'd',
-        columns: layout.names.map((column, i) => ({
-          name: column,
-          type: unresolved,
-          typmod: -1,
-          notNull: false,
-          wire: layout.wires[i]!,
-        })),
-        messageKey: layout.key,
-      };
-      relation = { relation: described, keyless: layout.key === undefined };
-      ofLayout.set(table, relation);
-    }
-    return relation;
-  };
-}
-
-/** The table knows the types of its columns. */
-const unresolved = { oid: 0, name: 'unknown', schema: 'pg_catalog', kind: 'pseudo' } as const;
