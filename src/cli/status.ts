@@ -27,15 +27,14 @@ export async function status(config: Config, { json }: StatusOptions, stop: Abor
   leaveOnStop(stop);
   const answer = await askService(config);
   if (answer && (answer.status.pipeline === config.pipeline || !config.pipelineGiven)) {
-    const topics = answer.status.partitions ?? [];
-    const connect = await readConnectStatus(config, topics);
+    const connect = await readConnectStatus(config, answer.status.partitions);
     if (json) print(JSON.stringify({ running: true, ...answer.status, ...(connect && { connect }) }));
     else print([formatStatus(answer.status), ...formatConnect(connect)].join('\n'));
     return isUnusable(connect) ? 3 : exitCode(answer.status.tables);
   }
   requireClickHouse(config, 'status');
   const offline = await readOfflineStatus(config);
-  const connect = await readConnectStatus(config, offline.partitions ?? []);
+  const connect = await readConnectStatus(config, offline.partitions);
   if (json) print(JSON.stringify({ ...offline, ...(connect && { connect }) }));
   else print([formatOffline(config, answer, offline), ...formatConnect(connect)].join('\n'));
   return offline.problems.length > 0 || isUnusable(connect) ? 3 : exitCode(offline.tables);

@@ -80,12 +80,12 @@ export interface ConnectStatus {
   problem?: Problem;
 }
 
-/** How the connectors of the pipeline are; undefined without `kafka.connect`. */
+/** How the connectors of the pipeline are; undefined without `kafka.connect`, or for a pipeline that reads no topics. */
 export async function readConnectStatus(
   { kafka: { connect, topics } }: Config,
-  partitions: readonly { topic: string }[],
+  partitions: readonly { topic: string }[] | undefined,
 ): Promise<ConnectStatus | undefined> {
-  if (connect === undefined) return undefined;
+  if (connect === undefined || !partitions) return undefined;
   try {
     const { own } = await findConnectors(connect, topics, [...new Set(partitions.map(({ topic }) => topic))]);
     return { connectors: own.map(describeConnector) };

@@ -1,8 +1,8 @@
 import type pg from 'pg';
-import type { PgType } from '../core/relation.ts';
+import { type PgType, qualifiedName } from '../core/relation.ts';
 import type { ConnectorModes } from '../sinks/clickhouse/types/debezium/connector-modes.ts';
 import type { SourceTable } from '../sources/wal/catalog.ts';
-import { quoteIdent, quoteTable } from '../sources/wal/connect.ts';
+import { queryError, quoteIdent, quoteTable } from '../sources/wal/connect.ts';
 
 /** Values of a column that Debezium does not carry as they are: docs/types.md, "What Debezium changes". */
 export interface LossyValues {
@@ -30,10 +30,11 @@ export async function findLosses(
     testsOf(quoteIdent(name), baseOf(type), modes).map(test => ({ column: name, ...test })),
   );
   if (tests.length === 0) return [];
-  const { rows } = await client.query<Record<string, string>>(
-    `SELECT ${tests.map(({ sql }, i) => `count(*) FILTER (WHERE ${sql}) AS c${i}`).join(', ')}
-       FROM ${table.partitioned ? '' : 'ONLY '}${quoteTable(table)}`,
-  );
+  const sql = `SELECT ${tests.map(({ sql }, i) => `count(*) FILTER (WHERE ${sql}) AS c${i}`).join(', ')}
+                 FROM ${table.partitioned ? '' : 'ONLY '}${quoteTable(table)}`;
+  const { rows } = await client.query<Record<string, string>>(sql).catch(error => {
+    throw queryError(error, `reading the rows of ${qualifiedName(table)}`);
+  });
   return tests.flatMap(({ column, what, toNull = false }, i) => {
     const found = Number(rows[0]![`c${i}`]);
     return found > 0 ? [{ column, rows: found, what, toNull }] : [];
@@ -97,7 +98,9 @@ function testsOf(
         ? [
             {
               what: `of more than 15 digits, which are rounded (decimal.handling.mode double)`,
-              sql: `${column} <> ${column}::float8::numeric`,
+              // Outside these a cast would fail.
+              sql: `CASE WHEN abs(${column}) BETWEEN 1e-300 AND 1e300 THEN ${column} <> ${column}::float8::numeric
+                         ELSE ${column} NOT IN (0, 'NaN', 'Infinity', '-Infinity') END`,
             },
           ]
         : [];

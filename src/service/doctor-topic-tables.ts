@@ -70,6 +70,7 @@ async function diagnoseRows(
     return;
   }
   const looks = !fast && fit.state?.phase !== 'streaming';
+  if (looks) onScan(fit.name);
   const [connector] = connectors;
   const { kafka } = config;
   const modes = connector ? modesOf(connector, kafka.connector) : kafka.connector;

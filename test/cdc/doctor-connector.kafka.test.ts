@@ -143,6 +143,25 @@ describe('doctor about the connector', { skip: withoutKafka }, () => {
     } finally {
       await connect.deleteConnector(db.name);
     }
+    // Its slot stays, and keeps WAL; and a role that may only look at the catalog.
+    const role = `${db.name}_reader`;
+    await db.client.query(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'`);
+    try {
+      const url = new URL(db.url);
+      url.username = role;
+      url.password = 'secret';
+      const left = complaints(await examine(await cdcConfig(db.name, { 'postgres.url': url.href }), true));
+      for (const line of [
+        /^warn slot \w+: at [0-9A-F/]+, and nobody reads it: no changes come$/,
+        /^fail public\.t: the role may not SELECT from it: a large value .* \[TABLE_UNREADABLE\]$/,
+      ])
+        assert.ok(
+          left.some(text => line.test(text)),
+          `${line}\n${left.join('\n')}`,
+        );
+    } finally {
+      await db.client.query(`DROP ROLE ${role}`);
+    }
   });
 
   test('a connector that failed, one that is missing, and a Connect that does not answer', async () => {

@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { walCdc } from '../support/command-line.ts';
+import { RunningCommand, walCdc } from '../support/command-line.ts';
 import { queryClickHouse } from '../support/command-pipeline.ts';
 import { freePort } from '../support/free-port.ts';
 import { asEnvironment, cdcConfig, cdcSettings, complaints, examine } from '../support/kafka/findings.ts';
 import { withoutKafka } from '../support/kafka/java.ts';
 import { sharedKafka } from '../support/kafka/shared-kafka.ts';
-import { createTopic, type NewMessage, produce } from '../support/kafka/topics.ts';
+import {
+  createTopic,
+  deleteRecordsBefore,
+  deleteTopic,
+  type NewMessage,
+  produce,
+} from '../support/kafka/topics.ts';
 import { freshDatabase } from '../support/postgres.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const source = (table: string, lsn: number, snapshot: unknown = null) => ({
   snapshot,
@@ -233,5 +240,45 @@ describe('doctor about messages', { skip: withoutKafka }, () => {
     // It was there before: nobody but its owner drops it.
     assert.match(second.stdout, /^left {5}table left\.t: no pipeline made it: it is yours$/m);
     assert.match((await walCdc(['teardown'], { env })).stdout, /^absent {3}consumer group wal_cdc_left$/m);
+  });
+
+  test('K07, K08: offsets that are gone, a topic that is another one, and one that is gone', async () => {
+    const broker = await sharedKafka();
+    await queryClickHouse('CREATE DATABASE lost');
+    for (const table of ['expired', 'again', 'gone']) {
+      await makeTable('lost', table);
+      await send('lost', table, [insert(table, { id: 1 })]);
+    }
+    const settings = await cdcSettings('lost', { listen: `127.0.0.1:${await freePort()}` });
+    const env = asEnvironment(settings);
+    await using service = new RunningCommand(['run'], { env });
+    await waitFor(async () => (await walCdc(['status'], { env })).stdout.includes('read to their ends'), {
+      what: 'all to be read',
+    });
+    // A service that runs is asked; Connect is asked by status itself.
+    const connect = `http://127.0.0.1:${await freePort()}`;
+    const status = await walCdc(['status', '--connect', connect], { env });
+    assert.equal(status.code, 3);
+    assert.match(status.stdout, /^pipeline {4}lost \(cdc\), streaming[\s\S]*^lost\.public\.gone\/0 +1 +0$/m);
+    assert.match(status.stdout, /^connect {5}.*\(CONNECT_UNREACHABLE\)$/m);
+    const refused = await walCdc(['teardown'], { env });
+    assert.equal(refused.code, 3);
+    assert.match(refused.stderr, /answers at http[\s\S]*PIPELINE_RUNNING/);
+    assert.equal((await service.stop()).code, 0);
+
+    await produce(broker, 'lost.public.expired', [
+      insert('expired', { id: 2 }),
+      insert('expired', { id: 3 }),
+    ]);
+    await deleteRecordsBefore(broker, 'lost.public.expired', 0, 2n);
+    await deleteTopic(broker, 'lost.public.gone');
+    await deleteTopic(broker, 'lost.public.again');
+    await send('lost', 'again', [insert('again', { id: 1 })]);
+    const findings = complaints(await examine(await cdcConfig('lost')));
+    assert.deepEqual(findings, [
+      'fail topic lost.public.expired: offset 1 of partition 0 is to be read next, but it begins at 2 [OFFSET_LOST]',
+      'warn topic lost.public.again: it was deleted and created again: run reads it from its beginning, and its rows go before those of the old one',
+      'warn topics: 1 topic that this pipeline has read is gone, or not among kafka.topics any more: lost.public.gone',
+    ]);
   });
 });
