@@ -82,6 +82,7 @@ test('every setting can be given by its variable, and by a file', () => {
     'postgres.ssl.mode': 'verify-full',
     'kafka.brokers': 'a:9092,b:9092',
     'kafka.registry': 'http://h:8081',
+    'kafka.connect': 'http://h:8083',
     'kafka.connector.decimals': 'precise',
     'kafka.connector.times': 'connect',
     'kafka.connector.binary': 'hex',
@@ -324,6 +325,7 @@ test('secrets are never printed, whatever else is wrong', () => {
         if (given['clickhouse.url'])
           given['clickhouse.url'] = given['clickhouse.url'].replace('postgres', 'http');
         if (registry) given['kafka.registry'] = `http://me:${hidden}${special}${hidden}@h:1`;
+        if (registry) given['kafka.connect'] = `http://me:${hidden}${special}${hidden}@h:2`;
         for (const flags of [{ ...given, ...rest }, given]) {
           let text: string;
           try {

@@ -57,8 +57,10 @@ export interface Config
     publication: string;
     publicationGiven: boolean;
   };
-  kafka: Pick<Settings['kafka'], 'brokers' | 'topics' | 'registry' | 'connector'> & {
+  kafka: Pick<Settings['kafka'], 'brokers' | 'topics' | 'registry' | 'connect' | 'connector'> & {
     group: string;
+    /** Whether the user named the group, rather than the pipeline. */
+    groupGiven: boolean;
     tls?: TlsDetails;
     sasl?: Sasl;
   };
@@ -233,7 +235,9 @@ function resolveKafka(kafka: Settings['kafka'], ownName: string, problem: Proble
     brokers: kafka.brokers,
     topics: kafka.topics,
     registry: kafka.registry && new URL(kafka.registry).href,
+    connect: kafka.connect && new URL(kafka.connect).href,
     group: kafka.group ?? ownName,
+    groupGiven: kafka.group !== undefined,
     connector: kafka.connector,
     ...(enabled && { tls: details ?? {} }),
     ...(sasl && { sasl }),

@@ -112,7 +112,11 @@ command(
 );
 
 command('doctor', 'Check source, broker and sink, and say what to change', {
-  examples: ['doctor --config wal-cdc.yaml', 'doctor --mode wal --postgres postgres://me@db/app --json'],
+  examples: [
+    'doctor --config wal-cdc.yaml',
+    'doctor --mode wal --postgres postgres://me@db/app --json',
+    'doctor --mode cdc --kafka broker:9092 --connect http://connect:8083',
+  ],
   options: [
     new Option('--fast', 'do not read the rows of tables to look for values that ClickHouse cannot hold'),
     jsonOption(),
@@ -140,7 +144,11 @@ command('plan', 'Print the ClickHouse DDL and PostgreSQL objects that run would 
 });
 
 command('status', 'Show tables, phases, freshness, lag, retained WAL and dead letters', {
-  examples: ['status --config wal-cdc.yaml', 'status --listen 127.0.0.1:8080 --json'],
+  examples: [
+    'status --config wal-cdc.yaml',
+    'status --listen 127.0.0.1:8080 --json',
+    'status --config wal-cdc.yaml --connect http://connect:8083',
+  ],
   options: [jsonOption(), configOption(), ...settingOptions()],
   run: async (given, stop) => {
     const config = configOf(given);
@@ -248,7 +256,7 @@ for (const [name, about] of [
     },
   });
 
-command('teardown', 'Drop the slot and publication that the pipeline made', {
+command('teardown', 'Drop the slot and publication, or the consumer group, that the pipeline made', {
   examples: ['teardown --config wal-cdc.yaml', 'teardown --config wal-cdc.yaml --data'],
   options: [
     new Option('--data', 'drop its ClickHouse tables too'),

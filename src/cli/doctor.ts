@@ -2,7 +2,6 @@ import type { Config } from '../config.ts';
 import { diagnose } from '../service/doctor.ts';
 import type { Finding } from '../service/doctor-findings.ts';
 import { leaveOnStop } from './leave-on-stop.ts';
-import { requireWal } from './require-wal.ts';
 
 export interface DoctorOptions {
   /** Leaves out what reads every row. */
@@ -12,7 +11,6 @@ export interface DoctorOptions {
 
 /** Exit code 3 when `run` could not work as it is configured. */
 export async function doctor(config: Config, options: DoctorOptions, stop: AbortSignal): Promise<number> {
-  if (config.mode !== 'synthetic') requireWal(config);
   leaveOnStop(stop);
   const { fast, json } = options;
   const showsProgress = process.stderr.isTTY === true && !json;

@@ -1,8 +1,8 @@
 import type { Config } from '../config.ts';
+import { planTopics } from '../service/cdc-plan.ts';
 import { type Plan, type PlanStep, planPipeline } from '../service/plan.ts';
 import { planSynthetic } from '../service/synthetic-plan.ts';
 import { leaveOnStop } from './leave-on-stop.ts';
-import { requireWal } from './require-wal.ts';
 
 export interface PlanOptions {
   json: boolean;
@@ -10,9 +10,9 @@ export interface PlanOptions {
 
 /** Exit code 3 when something that exists does not fit. */
 export async function plan(config: Config, { json }: PlanOptions, stop: AbortSignal): Promise<number> {
-  if (config.mode !== 'synthetic') requireWal(config);
   leaveOnStop(stop);
-  const made = config.mode === 'synthetic' ? await planSynthetic(config) : await planPipeline(config);
+  const plans = { wal: planPipeline, cdc: planTopics, synthetic: planSynthetic };
+  const made = await plans[config.mode](config);
   process.stdout.write(json ? `${JSON.stringify(made)}\n` : `${formatPlan(made)}\n`);
   return made.steps.some(step => step.status === 'problem') ? 3 : 0;
 }
@@ -40,6 +40,6 @@ function formatStep({ object, status, sql, note, problem }: PlanStep): string {
       comment(`DOES NOT FIT: ${object}\n${problem.message} (${problem.code})\n${problem.hint}`),
       ...(sql ? [comment(`What fits:\n${sql};`)] : []),
     ].join('\n');
-  if (status === 'exists') return comment(`${object}: ${note ?? 'exists'}`);
+  if (status === 'exists' || status === 'unknown') return comment(`${object}: ${note ?? 'exists'}`);
   return `${comment(note ? `${object}: ${note}` : object)}\n${sql};`;
 }

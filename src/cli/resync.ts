@@ -10,7 +10,7 @@ import { openSource } from '../service/source-setup.ts';
 import { WalService } from '../service/wal-service.ts';
 import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import { inspectSlot } from '../sources/wal/slot.ts';
-import { requireWal } from './require-wal.ts';
+import { requireSource } from './require-mode.ts';
 
 export interface ResyncOptions {
   /** `schema.table`. */
@@ -28,8 +28,8 @@ export async function resync(
   { tables, patienceMs }: ResyncOptions,
   stop: AbortSignal,
 ): Promise<number> {
+  requireSource(config, 'resync');
   if (config.mode === 'cdc') return resyncFromSource(config, tables, stop);
-  requireWal(config, 'resync');
   const opened = (await findClickHouse(config)) ?? (await openClickHouse(config));
   try {
     const { clickhouse } = await connectClickHouse(opened.address);

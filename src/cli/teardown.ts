@@ -2,7 +2,7 @@ import type { Config } from '../config.ts';
 import { findClickHouse, hasEmbeddedData, openClickHouse } from '../service/clickhouse-address.ts';
 import { type TeardownStep, tearDown } from '../service/teardown.ts';
 import { leaveOnStop } from './leave-on-stop.ts';
-import { requireClickHouse, requireWal } from './require-wal.ts';
+import { requireClickHouse } from './require-mode.ts';
 
 export interface TeardownOptions {
   /** Drops the ClickHouse tables too. */
@@ -15,8 +15,7 @@ export async function teardown(
   { data, json }: TeardownOptions,
   stop: AbortSignal,
 ): Promise<number> {
-  if (config.mode === 'synthetic') requireClickHouse(config, 'teardown');
-  else requireWal(config);
+  requireClickHouse(config, 'teardown');
   leaveOnStop(stop);
   const clickhouse =
     (await findClickHouse(config)) ?? (hasEmbeddedData() ? await openClickHouse(config) : undefined);

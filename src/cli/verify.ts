@@ -5,7 +5,7 @@ import { createLog } from '../observe/log.ts';
 import { findClickHouse, openClickHouse } from '../service/clickhouse-address.ts';
 import { type PipelineVerification, verifyPipeline } from '../service/verify-pipeline.ts';
 import type { RowDifference, VerifyProgress, VerifyTableResult } from '../verify/verify-tables.ts';
-import { requireWal } from './require-wal.ts';
+import { requireSource } from './require-mode.ts';
 
 export interface VerifyCommandOptions {
   /** Patterns; none: every table of the pipeline. */
@@ -22,7 +22,7 @@ export async function verify(
   options: VerifyCommandOptions,
   stop: AbortSignal,
 ): Promise<number> {
-  if (config.mode !== 'cdc') requireWal(config, 'verify');
+  requireSource(config, 'verify');
   const log = createLog({ ...config.log, level: config.log.level === 'info' ? 'warn' : config.log.level });
   const clickhouse = (await findClickHouse(config)) ?? (await openClickHouse(config));
   const progress = new ProgressLine(process.stderr.isTTY === true && !options.json);

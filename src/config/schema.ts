@@ -186,6 +186,12 @@ export const schema = section({
       flag: '--registry',
       secret: true,
     }),
+    connect: setting(url(/^https?$/).optional(), {
+      about: 'REST API of Kafka Connect, which `doctor` and `status` ask about the connector',
+      expects: 'a URL such as http://host:8083',
+      flag: '--connect',
+      secret: true,
+    }),
     connector: section({
       decimals: setting(z.enum(['string', 'precise', 'double']).default('string'), {
         about: "the connector's `decimal.handling.mode`, for messages without a schema",

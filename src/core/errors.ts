@@ -198,6 +198,43 @@ const kinds = {
     about: 'A topic was deleted and created again.',
     hint: 'The new topic is read from its beginning; rows of it go before those of the old one.',
   },
+  NO_TOPICS: {
+    action: 'stop',
+    exit: 3,
+    about: 'No topic matches kafka.topics: there is nothing to read.',
+    hint: 'Check kafka.topics (regular expressions of whole names) against the topics of the brokers. A topic is made with the first row of its table; a service that runs takes it in within half a minute.',
+  },
+  CONNECT_UNREACHABLE: {
+    action: 'stop',
+    exit: 3,
+    about: 'Kafka Connect does not answer, or something else answers there.',
+    hint: 'Check kafka.connect (--connect): the address of the REST API of a worker. It is asked by doctor and status only.',
+  },
+  CONNECT_AUTH: {
+    action: 'stop',
+    exit: 3,
+    about: 'Kafka Connect refused the user or the password.',
+    hint: 'Check user and password in kafka.connect.',
+  },
+  CONNECTOR_MISSING: {
+    action: 'stop',
+    exit: 3,
+    about: 'Kafka Connect has no Debezium connector that writes the topics of the pipeline.',
+    hint: 'Make the connector, or check topic.prefix of the connector against kafka.topics.',
+  },
+  CONNECTOR_FAILED: {
+    action: 'stop',
+    exit: 3,
+    about: 'The connector, or its task, has failed: no changes come.',
+    hint: 'Remove the cause, then restart it: POST /connectors/NAME/restart?includeTasks=true&onlyFailed=true at Kafka Connect. Its log has the whole trace.',
+  },
+  CONNECTOR_MISMATCH: {
+    action: 'stop',
+    exit: 3,
+    about:
+      'The connector writes values in another form than kafka.connector says, and the messages do not tell.',
+    hint: 'Set kafka.connector as the connector is set up, before anything is read.',
+  },
   REGISTRY_UNREACHABLE: {
     action: 'retry',
     exit: 3,

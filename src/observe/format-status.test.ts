@@ -116,3 +116,26 @@ test('units', () => {
     '3 TiB',
   ]);
 });
+
+test('partitions of topics: those that are the furthest behind first, and not too many', () => {
+  const partition = (n: number, lag: number | undefined) => ({ topic: 'p.t', partition: n, offset: 7, lag });
+  const { position: _, lagBytes: __, retainedWalBytes: ___, problem: ____, ...rest } = status;
+  const cdc = { ...rest, tables: [], deadLetters: 0, mode: 'cdc' as const };
+  assert.equal(
+    formatStatus({ ...cdc, partitions: [partition(0, 0), partition(1, 1200), partition(2, undefined)] })
+      .split('\n')
+      .slice(4)
+      .join('\n'),
+    `offsets     3 partitions of 1 topic, 1,200 messages behind
+
+PARTITION  NEXT OFFSET      LAG
+p.t/1                7    1,200
+p.t/0                7        0
+p.t/2                7  unknown`,
+  );
+  const many = Array.from({ length: 40 }, (_, n) => partition(n, 0));
+  assert.match(
+    formatStatus({ ...cdc, partitions: many }),
+    /read to their ends[\s\S]*\nand 10 more, which --json shows$/,
+  );
+});

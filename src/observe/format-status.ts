@@ -1,4 +1,4 @@
-import type { StatusSnapshot, TableStatus } from './status.ts';
+import type { PartitionStatus, StatusSnapshot, TableStatus } from './status.ts';
 
 /** The text of the `status` command: several lines, the last one without a line break. */
 export function formatStatus(status: StatusSnapshot): string {
@@ -15,6 +15,7 @@ export function formatStatus(status: StatusSnapshot): string {
         : `, ${formatBytes(status.lagBytes)} behind ${status.sourcePosition ?? 'the source'}`;
     lines.push(`position    ${status.position}${lag}; checkpoint ${status.checkpoint ?? 'none yet'}`);
   }
+  if (status.partitions) lines.push(`offsets     ${formatOffsets(status.partitions)}`);
   if (status.retainedWalBytes !== undefined)
     lines.push(`slot        ${formatRetainedWal(status.retainedWalBytes, status.safeWalBytes)}`);
   if (status.deadLetters > 0) lines.push(`set aside   ${formatDeadLetters(status.deadLetters)}`);
@@ -25,8 +26,41 @@ export function formatStatus(status: StatusSnapshot): string {
       `            ${status.problem.hint}`,
     );
   if (status.tables.length > 0) lines.push('', ...formatTables(status.tables));
+  if (status.partitions?.length) lines.push('', ...formatPartitions(status.partitions));
   return lines.join('\n');
 }
+
+/** How far behind the topics, on the whole. */
+export function formatOffsets(partitions: readonly PartitionStatus[]): string {
+  const topics = new Set(partitions.map(({ topic }) => topic)).size;
+  const what = `${plural(partitions.length, 'partition')} of ${plural(topics, 'topic')}`;
+  const known = partitions.filter(({ lag }) => lag !== undefined);
+  if (known.length === 0) return what;
+  const lag = known.reduce((sum, partition) => sum + partition.lag!, 0);
+  return `${what}, ${lag === 0 ? 'read to their ends' : `${plural(lag, 'message')} behind`}`;
+}
+
+function plural(n: number, noun: string): string {
+  return `${formatCount(n)} ${noun}${n === 1 ? '' : 's'}`;
+}
+
+/** A header, and a line for each partition: those that are the furthest behind come first. */
+export function formatPartitions(partitions: readonly PartitionStatus[]): string[] {
+  const sorted = [...partitions].sort((a, b) => (b.lag ?? -1) - (a.lag ?? -1));
+  const shown = sorted.slice(0, mostPartitions);
+  const cells = shown.map(({ topic, partition, offset, lag }) => [
+    `${topic}/${partition}`,
+    String(offset),
+    lag === undefined ? 'unknown' : formatCount(lag),
+  ]);
+  const rest = sorted.length - shown.length;
+  return [
+    ...formatColumns(['PARTITION', 'NEXT OFFSET', 'LAG'], cells, 1),
+    ...(rest > 0 ? [`and ${rest} more, which --json shows`] : []),
+  ];
+}
+
+const mostPartitions = 30;
 
 /** How many are open, and what shows them. */
 export function formatDeadLetters(open: number): string {
@@ -67,15 +101,16 @@ export function formatTables(tables: readonly TableStatus[]): string[] {
     formatCount(table.rows),
   ]);
   const header = ['TABLE', 'CLICKHOUSE', 'STATE', ...letters('DEAD LETTERS'), 'ROWS'];
+  const [head, ...lines] = formatColumns(header, cells, header.length - 1);
+  return [head!, ...tables.flatMap((table, i) => [lines[i]!, ...(table.reason ? formatReason(table) : [])])];
+}
+
+/** Lines of equal width; columns from `numbers` on are numbers. */
+function formatColumns(header: string[], cells: readonly string[][], numbers: number): string[] {
   const widths = header.map((title, i) => Math.max(title.length, ...cells.map(row => row[i]!.length)));
-  const line = (row: string[]) =>
-    row
-      .map((cell, i) => (i === row.length - 1 ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
-      .join('  ');
-  return [
-    line(header),
-    ...tables.flatMap((table, i) => [line(cells[i]!), ...(table.reason ? formatReason(table) : [])]),
-  ];
+  return [header, ...cells].map(row =>
+    row.map((cell, i) => (i < numbers ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
+  );
 }
 
 function formatReason({ reason, since, skippedChanges }: TableStatus): string[] {

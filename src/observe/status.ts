@@ -35,6 +35,15 @@ export interface TableStatus {
   skippedChanges?: number;
 }
 
+/** A partition of a topic, with the offset of the message that is read next. */
+export interface PartitionStatus {
+  topic: string;
+  partition: number;
+  offset: number;
+  /** Messages that are not queryable yet; undefined when nobody could tell. */
+  lag: number | undefined;
+}
+
 /** The state of a pipeline at one moment, as `/api/status`, the status page and `status --json` show it. */
 export interface StatusSnapshot {
   pipeline: string;
@@ -51,8 +60,8 @@ export interface StatusSnapshot {
   lagBytes?: number;
   /** Messages of the partitions that this instance reads which are not queryable yet. */
   lagMessages?: number;
-  /** Partitions that this instance reads, with the offset of the message that comes next. */
-  partitions?: { topic: string; partition: number; offset: number; lag: number | undefined }[];
+  /** Those that this instance reads. */
+  partitions?: PartitionStatus[];
   /** WAL that the slot keeps from being removed. */
   retainedWalBytes?: number;
   /** WAL that may still be written before the slot is lost; null without max_slot_wal_keep_size. */

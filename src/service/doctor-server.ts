@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import type { Config } from '../config.ts';
 import { asCdcError, CdcError } from '../core/errors.ts';
 import { connect, describeAddress, queryError, quoteLiteral } from '../sources/wal/connect.ts';
@@ -9,7 +10,7 @@ import { identifySystem, type SourceSession } from './source-setup.ts';
 const firstSafeMinor: Record<number, number> = { 14: 18, 15: 13, 16: 9, 17: 5 };
 const newestMajor = 18;
 
-interface ServerFacts {
+export interface ServerFacts {
   version: number;
   versionText: string;
   database: string;
@@ -43,8 +44,7 @@ export async function diagnoseServer(config: Config, findings: Findings): Promis
   });
   if (!client) return undefined;
   try {
-    const { rows } = await client.query<ServerFacts>(factsSql(config.postgres.slot));
-    const facts = rows[0]!;
+    const facts = await readServerFacts(client, config.postgres.slot);
     findings.ok('PostgreSQL', `version ${facts.versionText} at ${describeAddress(address.url)}`);
     const isUsable = diagnoseVersion(facts, findings);
     diagnoseTls(facts, findings);
@@ -80,6 +80,11 @@ export async function diagnoseServer(config: Config, findings: Findings): Promis
     await client.end().catch(() => {});
     throw queryError(error, 'looking at the source');
   }
+}
+
+export async function readServerFacts(client: pg.Client, slot: string): Promise<ServerFacts> {
+  const { rows } = await client.query<ServerFacts>(factsSql(slot));
+  return rows[0]!;
 }
 
 function factsSql(slot: string): string {
@@ -133,7 +138,7 @@ export function diagnoseVersion(
   return true;
 }
 
-function diagnoseTls({ tls, remote }: ServerFacts, findings: Findings): void {
+export function diagnoseTls({ tls, remote }: ServerFacts, findings: Findings): void {
   if (tls) findings.ok('TLS', `the connection is encrypted (${tls})`);
   else if (!remote) findings.ok('TLS', 'not used; the connection does not leave this machine');
   else

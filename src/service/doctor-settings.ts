@@ -5,7 +5,11 @@ import type { Findings } from './doctor-findings.ts';
 import type { PublishedScope } from './source-setup.ts';
 
 /** Settings that name a table or column which is not there: they have no effect, most likely they are misspelt. */
-export function diagnoseSettings(config: Config, scope: PublishedScope, findings: Findings): void {
+export function diagnoseSettings(
+  config: Config,
+  scope: Pick<PublishedScope, 'tables' | 'unmatchedExclude'>,
+  findings: Findings,
+): void {
   for (const pattern of scope.unmatchedExclude)
     findings.warn('exclude', `"${pattern}" matches no table`, 'Correct the pattern, or remove it.');
   const tables = new Map(scope.tables.map(table => [qualifiedName(table), table]));

@@ -155,12 +155,18 @@ export async function diagnoseSlot(
     );
 }
 
-function diagnoseRetainedWal(subject: string, state: SlotState, findings: Findings): void {
+/** `reader`: who is to start soon when little WAL is left. */
+export function diagnoseRetainedWal(
+  subject: string,
+  state: SlotState,
+  findings: Findings,
+  reader = 'service',
+): void {
   const { walStatus, retainedBytes, safeBytes } = state;
   if (walStatus === 'lost') return;
   const kept = `keeps ${formatBytes(retainedBytes)} of WAL`;
   const left = safeBytes === null ? '' : `, ${formatBytes(Math.max(0, safeBytes))} more until it is lost`;
   if (walStatus === 'unreserved' || (safeBytes !== null && safeBytes < retainedBytes / 4))
-    findings.warn(subject, `${kept}${left}`, 'Start the service soon, or raise max_slot_wal_keep_size.');
+    findings.warn(subject, `${kept}${left}`, `Start the ${reader} soon, or raise max_slot_wal_keep_size.`);
   else findings.ok(subject, `${kept}${left}`);
 }

@@ -8,6 +8,7 @@ import { findClickHouse } from './clickhouse-address.ts';
 import type { Findings } from './doctor-findings.ts';
 import { diagnoseListen } from './doctor-listen.ts';
 import { diagnoseClickHouse, diagnoseDatabases } from './doctor-sink.ts';
+import { diagnoseDurability } from './doctor-tables.ts';
 import { fitUserEvents } from './synthetic-fit.ts';
 import { userEventsMisfit } from './synthetic-load-table.ts';
 
@@ -30,12 +31,7 @@ export async function diagnoseSynthetic(config: Config, findings: Findings): Pro
     const next = checkpoint ? `, generated up to change ${formatCount(Number(checkpoint.position))}` : '';
     if (problem) findings.fail(table, problem);
     else if (sink) findings.ok(table, `→ ${target}, which ${actual ? 'fits' : 'run creates'}${next}`);
-    if (actual && !problem && !/fsync_after_insert\s*=\s*1/.test(actual.engine))
-      findings.warn(
-        table,
-        `ClickHouse table ${target} is without fsync_after_insert: a power failure may lose rows that were acknowledged`,
-        `ALTER TABLE ${target} MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1;`,
-      );
+    diagnoseDurability(fit, findings);
     await diagnoseListen(config, findings);
   } finally {
     await sink?.clickhouse.close();

@@ -74,22 +74,27 @@ export async function diagnoseTables(
     if (!trait) continue;
     diagnoseKey(fit.source, trait, publishesOld, findings);
     diagnoseColumns(fit.source, trait, publishesOld, findings);
-    if (fit.actual && !fit.problem && !/fsync_after_insert\s*=\s*1/.test(fit.actual.engine))
-      findings.warn(
-        fit.name,
-        `ClickHouse table ${target(fit)} is without fsync_after_insert: a power failure may lose rows that were acknowledged`,
-        `ALTER TABLE ${target(fit)} MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1;`,
-      );
+    diagnoseDurability(fit, findings);
   }
 }
 
-function target({ plan }: TableFit): string {
+/** Whether what ClickHouse has taken is on its disk. */
+export function diagnoseDurability(fit: Omit<TableFit, 'source'>, findings: Findings): void {
+  if (!fit.plan || !fit.actual || fit.problem || /fsync_after_insert\s*=\s*1/.test(fit.actual.engine)) return;
+  findings.warn(
+    fit.name,
+    `ClickHouse table ${target(fit)} is without fsync_after_insert: a power failure may lose rows that were acknowledged`,
+    `ALTER TABLE ${target(fit)} MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1;`,
+  );
+}
+
+export function target({ plan }: Pick<TableFit, 'plan'>): string {
   return `${plan!.name.database}.${plan!.name.table}`;
 }
 
 /** Reads every row of a table that is yet to be copied, unless `fast`. */
-async function diagnoseValues(
-  { client }: SourceSession,
+export async function diagnoseValues(
+  { client }: Pick<SourceSession, 'client'>,
   config: Config,
   fit: TableFit,
   { fast, onScan }: { fast: boolean; onScan(table: string): void },

@@ -1,11 +1,9 @@
 import type { Config } from '../config.ts';
-import type { Checkpoint, TableState } from '../core/checkpoint.ts';
 import { asCdcError } from '../core/errors.ts';
-import type { ClickHouse } from '../sinks/clickhouse/client.ts';
-import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
-import { DeadLetters } from '../sinks/clickhouse/dead-letters.ts';
 import { findClickHouse } from './clickhouse-address.ts';
+import { diagnoseCdc } from './doctor-cdc.ts';
 import { count, type Finding, Findings } from './doctor-findings.ts';
+import { diagnoseLetters } from './doctor-letters.ts';
 import { diagnoseListen } from './doctor-listen.ts';
 import { diagnoseServer } from './doctor-server.ts';
 import { diagnoseSettings } from './doctor-settings.ts';
@@ -13,6 +11,7 @@ import { diagnoseClickHouse, diagnoseDatabases, type SinkSession } from './docto
 import { diagnosePublication, diagnoseSlot } from './doctor-stream.ts';
 import { diagnoseSynthetic } from './doctor-synthetic.ts';
 import { diagnoseLeftOut, diagnoseTables } from './doctor-tables.ts';
+import { readSavedState } from './saved-state.ts';
 import { resolveScope, type SourceSession } from './source-setup.ts';
 import { fitTables } from './table-fit.ts';
 
@@ -29,8 +28,9 @@ export interface DiagnoseOptions {
 export async function diagnose(options: DiagnoseOptions): Promise<Finding[]> {
   const { config } = options;
   const findings = new Findings(options.onFinding);
-  if (config.mode === 'synthetic') {
-    await diagnoseSynthetic(config, findings);
+  if (config.mode !== 'wal') {
+    if (config.mode === 'cdc') await diagnoseCdc(options, findings);
+    else await diagnoseSynthetic(config, findings);
     return findings.all;
   }
   const opened = await findClickHouse(config);
@@ -55,7 +55,7 @@ async function diagnosePipeline(
   findings: Findings,
 ): Promise<void> {
   const { config } = options;
-  const { checkpoint, states } = await readSaved(config, sink);
+  const { checkpoint, states } = await readSavedState(config, sink?.clickhouse);
   await diagnoseSlot(source, config, checkpoint, findings);
   const scope = await resolveScope(source, config).catch(error => {
     findings.fail('tables', asCdcError(error));
@@ -79,29 +79,4 @@ async function diagnosePipeline(
   }
   await diagnoseTables(source, config, scope, fits, options, findings);
   if (sink) await diagnoseLetters(sink.clickhouse, config, findings);
-}
-
-/** Rows that could not be written, and wait for somebody. */
-async function diagnoseLetters(clickhouse: ClickHouse, config: Config, findings: Findings): Promise<void> {
-  const letters = new DeadLetters(clickhouse, config.pipeline);
-  if (!(await letters.exists())) return;
-  for (const [name, open] of await letters.countOpen())
-    findings.warn(
-      name,
-      `${count(open, 'open dead letter')}: not in ClickHouse, unless something newer took their place`,
-      '"wal-cdc dead-letters list" says why; remove the cause, then "wal-cdc dead-letters replay".',
-    );
-}
-
-async function readSaved(
-  config: Config,
-  sink: SinkSession | undefined,
-): Promise<{ checkpoint: Checkpoint | undefined; states: Map<string, TableState> }> {
-  const control = sink && new ControlTables(sink.clickhouse, config.pipeline, config.clickhouse.cluster);
-  if (!control || !(await control.exists())) return { checkpoint: undefined, states: new Map() };
-  const tables = await control.loadTables();
-  return {
-    checkpoint: await control.loadCheckpoint(),
-    states: new Map(tables.map(({ schema, name, state }) => [`${schema}.${name}`, state])),
-  };
 }

@@ -2,15 +2,16 @@ import type { Config, Mode } from '../config.ts';
 import type { TableState } from '../core/checkpoint.ts';
 import { asCdcError, type ErrorCode } from '../core/errors.ts';
 import { formatLsn, parseLsn } from '../core/lsn.ts';
-import type { Problem, TableStatus } from '../observe/status.ts';
-import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
+import type { PartitionStatus, Problem, TableStatus } from '../observe/status.ts';
+import { ControlTables, type SavedOffset } from '../sinks/clickhouse/control-tables.ts';
 import { DeadLetters } from '../sinks/clickhouse/dead-letters.ts';
 import { targetName } from '../sinks/clickhouse/names.ts';
 import { connect, queryError } from '../sources/wal/connect.ts';
 import { inspectSlot } from '../sources/wal/slot.ts';
 import { connectClickHouse, findClickHouse } from './clickhouse-address.ts';
+import { askBrokers, type GroupStatus, savedPartitions } from './topic-status.ts';
 
-/** What is known of a pipeline without its service: what it saved in ClickHouse, and its slot in PostgreSQL. */
+/** What is known of a pipeline without its service: what it saved in ClickHouse, and its slot in PostgreSQL or what brokers say. */
 export interface OfflineStatus {
   running: false;
   pipeline: string;
@@ -31,6 +32,11 @@ export interface OfflineStatus {
     retainedWalBytes: number;
     safeWalBytes: number | null;
   };
+  /** Of mode `cdc`: messages that are not queryable yet, as far as it is known. */
+  lagMessages?: number;
+  partitions?: PartitionStatus[];
+  /** Of mode `cdc`, when it exists. */
+  group?: GroupStatus;
   tables: TableStatus[];
   /** Open ones, messages among them. */
   deadLetters: number;
@@ -55,19 +61,30 @@ export async function readOfflineStatus(config: Config): Promise<OfflineStatus> 
       status.problems.push({ code, message, hint });
     }
   };
-  await attempt(() => readSaved(config, status));
+  const offsets: SavedOffset[] = [];
+  await attempt(() => readSaved(config, status, offsets));
   if (config.mode === 'wal') await attempt(() => readSource(config, status));
+  if (config.mode === 'cdc') {
+    status.partitions = savedPartitions(offsets);
+    await attempt(async () => {
+      const { partitions, group } = await askBrokers(config, offsets);
+      Object.assign(status, { partitions, ...(group && { group }) });
+      status.lagMessages = partitions.reduce((sum, { lag = 0 }) => sum + lag, 0);
+    });
+  }
   return status;
 }
 
-async function readSaved(config: Config, status: OfflineStatus): Promise<void> {
+async function readSaved(config: Config, status: OfflineStatus, offsets: SavedOffset[]): Promise<void> {
   const opened = await findClickHouse(config);
   if (!opened) return; // embedded, and only the service runs it
   const { clickhouse } = await connectClickHouse(opened.address);
   try {
     const control = new ControlTables(clickhouse, config.pipeline, config.clickhouse.cluster);
     if (!(await control.exists())) return;
-    status.checkpoint = (await control.loadCheckpoint())?.position;
+    // In mode `cdc` it has no position: offsets do.
+    status.checkpoint = (await control.loadCheckpoint())?.position || undefined;
+    if (config.mode === 'cdc') offsets.push(...(await control.loadOffsets()));
     const letters = new DeadLetters(clickhouse, config.pipeline);
     if (await letters.exists()) await letters.countOpen();
     for (const open of letters.open.values()) status.deadLetters += open;

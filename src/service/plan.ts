@@ -1,5 +1,4 @@
 import type { Config } from '../config.ts';
-import type { TableState } from '../core/checkpoint.ts';
 import { asCdcError, type CdcError, type ErrorCode } from '../core/errors.ts';
 import { qualifiedName } from '../core/relation.ts';
 import { ControlTables, controlDatabase } from '../sinks/clickhouse/control-tables.ts';
@@ -8,15 +7,16 @@ import { buildCreateDatabaseSql, buildCreateTableSql } from '../sinks/clickhouse
 import { buildAddTablesSql, buildCreatePublicationSql } from '../sources/wal/publication.ts';
 import { buildCreateSlotSql, checkSlot, inspectSlot } from '../sources/wal/slot.ts';
 import { connectClickHouse, findClickHouse, targetOptions } from './clickhouse-address.ts';
+import { readSavedState } from './saved-state.ts';
 import { openSource, type PublishedScope, resolveScope, type SourceSession } from './source-setup.ts';
 import { fitTables, type TableFit } from './table-fit.ts';
 
-/** An object that `run` needs: it would be made, is there already, or stands in the way. */
+/** An object that `run` needs: it would be made, is there already, cannot be told yet, or stands in the way. */
 export interface PlanStep {
   server: 'PostgreSQL' | 'ClickHouse';
   /** As in `publication wal_cdc_default`. */
   object: string;
-  status: 'create' | 'exists' | 'problem';
+  status: 'create' | 'exists' | 'unknown' | 'problem';
   /** The statement that `run` would send, or that would make what fits. */
   sql?: string;
   /** What is to be known about it. */
@@ -41,7 +41,7 @@ export async function planPipeline(config: Config): Promise<Plan> {
     source = await openSource(config.postgres.address!);
     const scope = await resolveScope(source, config);
     const capabilities = sink?.capabilities ?? { time64: true };
-    const states = await readStates(config, sink);
+    const { states } = await readSavedState(config, sink?.clickhouse);
     const fits = await fitTables(scope.tables, config, states, sink?.clickhouse, capabilities);
     const steps = [
       planPublication(config, scope),
@@ -62,12 +62,6 @@ export async function planPipeline(config: Config): Promise<Plan> {
     await source?.client.end().catch(() => {});
     await sink?.clickhouse.close();
   }
-}
-
-async function readStates(config: Config, sink: Sink | undefined): Promise<Map<string, TableState>> {
-  const control = sink && new ControlTables(sink.clickhouse, config.pipeline, config.clickhouse.cluster);
-  const tables = control && (await control.exists()) ? await control.loadTables() : [];
-  return new Map(tables.map(({ schema, name, state }) => [`${schema}.${name}`, state]));
 }
 
 function planPublication(config: Config, { publication, missing }: PublishedScope): PlanStep {
@@ -101,7 +95,7 @@ async function planSlot({ client, info }: SourceSession, config: Config): Promis
 /** Databases and the service's own tables. */
 export async function planDatabases(
   config: Config,
-  fits: readonly TableFit[],
+  fits: readonly Pick<TableFit, 'plan'>[],
   sink: Sink | undefined,
 ): Promise<PlanStep[]> {
   const databases = new Set(fits.flatMap(fit => (fit.plan ? [fit.plan.name.database] : [])));
@@ -130,7 +124,10 @@ function clickHouseStep(object: string, exists: boolean, sql: string): PlanStep 
   return exists ? { ...step, status: 'exists' } : { ...step, status: 'create', sql };
 }
 
-export function planTable(config: Config, { name, plan, actual, state, problem }: TableFit): PlanStep {
+export function planTable(
+  config: Config,
+  { name, plan, actual, state, problem }: Omit<TableFit, 'source'>,
+): PlanStep {
   const step = {
     server: 'ClickHouse',
     object: plan ? `table ${plan.name.database}.${plan.name.table} for ${name}` : `table for ${name}`,

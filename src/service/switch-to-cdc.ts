@@ -2,6 +2,7 @@ import { CdcError } from '../core/errors.ts';
 import { formatLsn, type Lsn } from '../core/lsn.ts';
 import { qualifiedName } from '../core/relation.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { dropPublication } from '../sources/wal/publication.ts';
 import { dropSlot } from '../sources/wal/slot.ts';
 import { listConnectorSlots } from './connector-slots.ts';
 import { waitForOpenTransactions } from './open-transactions.ts';
@@ -37,7 +38,9 @@ export async function switchToCdc(own: ModeSwitch): Promise<void> {
     // As mode `wal` has saved it since.
     const last = (await control.loadCheckpoint()) ?? checkpoint;
     await control.saveCheckpoint({ ...last, mode: 'cdc', position: '' });
-    if (!config.postgres.slotGiven) await dropSlot(source.client, checkpoint.slot);
+    const { slotGiven, publicationGiven } = config.postgres;
+    if (!slotGiven) await dropSlot(source.client, checkpoint.slot);
+    if (!publicationGiven) await dropPublication(source.client, checkpoint.publication);
   } finally {
     await rows.close();
     await source.client.end().catch(() => {});

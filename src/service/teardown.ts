@@ -15,7 +15,9 @@ import { dropPublication, inspectPublication } from '../sources/wal/publication.
 import { dropSlot, inspectSlot } from '../sources/wal/slot.ts';
 import { type ClickHouseAddress, connectClickHouse } from './clickhouse-address.ts';
 import { askService } from './running-service.ts';
+import { readSavedState } from './saved-state.ts';
 import { openSource, type SourceSession } from './source-setup.ts';
+import { dropGroup } from './teardown-group.ts';
 
 export interface TeardownStep {
   /** As in `replication slot wal_cdc_default`. */
@@ -39,47 +41,67 @@ export interface TeardownOptions {
  * Throws SLOT_IN_USE or PIPELINE_RUNNING, before anything is dropped, while the service runs.
  */
 export async function tearDown(options: TeardownOptions): Promise<void> {
-  const { config, data, onStep } = options;
+  const { config, onStep } = options;
   let source: SourceSession | undefined;
-  let sink: Awaited<ReturnType<typeof connectClickHouse>> | undefined;
+  let sink: Sink | undefined;
+  let unreachable: CdcError | undefined;
   try {
-    if (config.mode === 'synthetic') await requireNotRunning(config);
-    else {
+    if (config.mode !== 'wal') await requireNotRunning(config);
+    if (config.mode === 'cdc') {
+      sink = options.clickhouse && (await openSink(options, options.clickhouse));
+      await requireCdcCheckpoint(config, sink?.clickhouse);
+      unreachable = await dropGroup(config, onStep);
+    } else if (config.mode === 'wal') {
       // A slot keeps WAL for as long as it is there: it goes even when ClickHouse does not answer.
       source = await openSource(config.postgres.address!);
       await dropOwnSlot(source, config, onStep);
       await dropOwnPublication(source, config, onStep);
     }
-    if (!options.clickhouse) return;
-    const object = `what ${controlDatabase} has of pipeline ${config.pipeline}`;
-    try {
-      sink = await connectClickHouse(options.clickhouse);
-    } catch (error) {
-      throw leftBehind(options, object, asCdcError(error));
+    if (options.clickhouse) {
+      sink ??= await openSink(options, options.clickhouse);
+      await forgetPipeline(options, sink.clickhouse);
     }
-    const { clickhouse } = sink;
-    const control = new ControlTables(clickhouse, config.pipeline, config.clickhouse.cluster);
-    const known = await control.exists();
-    const left = known ? await leftTables(clickhouse, control) : [];
-    const recorded = known ? (await control.loadTables()).map(({ state }) => state.target) : [];
-    const targets = [...recorded, ...left.filter(target => !recorded.some(other => isSame(other, target)))];
-    if (data) await dropTables(clickhouse, config, targets, onStep);
-    else
-      for (const target of targets)
-        onStep({
-          object: `table ${target.database}.${target.table}`,
-          outcome: 'left',
-          reason: 'only --data drops it',
-        });
-    const isNoted = (known && (await hasRows(control))) || (data && left.length > 0);
-    if (isNoted) await control.forget(data ? [] : targets);
-    onStep({ object, outcome: isNoted ? 'dropped' : 'absent' });
-    await forgetLetters(new DeadLetters(clickhouse, config.pipeline), config, data, onStep);
-    if (known && data) await dropControlDatabase(clickhouse, config, onStep);
+    if (unreachable) throw unreachable;
   } finally {
     await source?.client.end().catch(() => {});
     await sink?.clickhouse.close();
   }
+}
+
+async function openSink(options: TeardownOptions, address: ClickHouseAddress): Promise<Sink> {
+  try {
+    return await connectClickHouse(address);
+  } catch (error) {
+    throw leftBehind(options, savedObject(options.config), asCdcError(error));
+  }
+}
+
+function savedObject({ pipeline }: Config): string {
+  return `what ${controlDatabase} has of pipeline ${pipeline}`;
+}
+
+async function forgetPipeline(
+  { config, data, onStep }: TeardownOptions,
+  clickhouse: ClickHouse,
+): Promise<void> {
+  const control = new ControlTables(clickhouse, config.pipeline, config.clickhouse.cluster);
+  const known = await control.exists();
+  const left = known ? await leftTables(clickhouse, control) : [];
+  const recorded = known ? (await control.loadTables()).map(({ state }) => state.target) : [];
+  const targets = [...recorded, ...left.filter(target => !recorded.some(other => isSame(other, target)))];
+  if (data) await dropTables(clickhouse, config, targets, onStep);
+  else
+    for (const target of targets)
+      onStep({
+        object: `table ${target.database}.${target.table}`,
+        outcome: 'left',
+        reason: 'only --data drops it',
+      });
+  const isNoted = (known && (await hasRows(control))) || (data && left.length > 0);
+  if (isNoted) await control.forget(data ? [] : targets);
+  onStep({ object: savedObject(config), outcome: isNoted ? 'dropped' : 'absent' });
+  await forgetLetters(new DeadLetters(clickhouse, config.pipeline), config, data, onStep);
+  if (known && data) await dropControlDatabase(clickhouse, config, onStep);
 }
 
 /** Says what of ClickHouse is left, in steps and in the error. */
@@ -92,7 +114,8 @@ function leftBehind({ data, onStep }: TeardownOptions, object: string, failure: 
   });
 }
 
-type OnStep = TeardownOptions['onStep'];
+export type OnStep = TeardownOptions['onStep'];
+type Sink = Awaited<ReturnType<typeof connectClickHouse>>;
 
 /** There is no slot to tell: the service is asked, where it would listen. */
 async function requireNotRunning(config: Config): Promise<void> {
@@ -101,6 +124,17 @@ async function requireNotRunning(config: Config): Promise<void> {
     throw new CdcError(
       'PIPELINE_RUNNING',
       `the service of pipeline "${config.pipeline}" answers at ${answer.url}`,
+    );
+}
+
+/** What another mode made at the source would be left there, unseen. */
+async function requireCdcCheckpoint(config: Config, clickhouse: ClickHouse | undefined): Promise<void> {
+  const { checkpoint } = await readSavedState(config, clickhouse);
+  if (checkpoint && checkpoint.mode !== 'cdc')
+    throw new CdcError(
+      'CONFIG_INVALID',
+      `pipeline "${config.pipeline}" was run in mode ${checkpoint.mode}, not cdc`,
+      { hint: `Tear it down with --mode ${checkpoint.mode}, or name another one with --pipeline.` },
     );
 }
 
@@ -158,7 +192,11 @@ async function forgetLetters(
 }
 
 async function hasRows(control: ControlTables): Promise<boolean> {
-  return (await control.loadCheckpoint()) !== undefined || (await control.loadTables()).length > 0;
+  return (
+    (await control.loadCheckpoint()) !== undefined ||
+    (await control.loadTables()).length > 0 ||
+    (await control.loadOffsets()).length > 0
+  );
 }
 
 /** Tables of before an earlier teardown that are still there and nobody else has taken over. */

@@ -71,7 +71,7 @@ function nameOf({ topic, partition }: { topic: string; partition: number }): str
   return `${topic}/${partition}`;
 }
 
-function parsePosition({ topic, partition, offset, state }: SavedOffset): SavedPosition {
+export function parsePosition({ topic, partition, offset, state }: SavedOffset): SavedPosition {
   const { topicId, leaderEpoch, snapshots, lastCommit, lastLsn } = JSON.parse(state) as State;
   return {
     topic,

@@ -2,6 +2,12 @@ import type { Relation } from '../core/relation.ts';
 import type { TopicRelation } from '../sources/kafka/batch-filler.ts';
 import type { Layout } from '../sources/kafka/envelope.ts';
 
+/** The table that a topic is named for; topics are named PREFIX.SCHEMA.TABLE. */
+export function tableOfTopic(topic: string): { schema: string; name: string } {
+  const [name = topic, schema = 'public'] = topic.split('.').reverse();
+  return { schema, name };
+}
+
 /** Numbers tables as they come up, and makes one relation for each shape of their rows. */
 export function buildRelations(): (
   topic: string,
@@ -12,9 +18,8 @@ export function buildRelations(): (
   const ids = new Map<string, number>();
   const relations = new Map<Layout, Map<string, TopicRelation>>();
   return (topic, layout, saidSchema, saidName) => {
-    // Flattened rows need not say it; topics are named PREFIX.SCHEMA.TABLE.
-    const [ofTopic = topic, schemaOfTopic = 'public'] = topic.split('.').reverse();
-    const [schema, name] = saidName === '' ? [schemaOfTopic, ofTopic] : [saidSchema, saidName];
+    // Flattened rows need not say it.
+    const { schema, name } = saidName === '' ? tableOfTopic(topic) : { schema: saidSchema, name: saidName };
     const table = JSON.stringify([schema, name]);
     let ofLayout = relations.get(layout);
     if (!ofLayout) relations.set(layout, (ofLayout = new Map()));

@@ -11,10 +11,8 @@ import { quoteIdentifier, quoteTableName, targetName } from '../sinks/clickhouse
 import type { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
 import { SinkTable } from '../sinks/clickhouse/sink-table.ts';
 import {
-  type ActualTarget,
   buildCreateDatabaseSql,
   buildCreateTableSql,
-  checkTarget,
   inspectTarget,
   onCluster,
   planTarget,
@@ -25,6 +23,7 @@ import { compareColumns, knownColumns } from './column-changes.ts';
 import { requireOwnTable } from './pipeline-claims.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import { describeTopicTable } from './topic-table.ts';
+import { notEmpty, planTopicTarget } from './topic-table-fit.ts';
 
 export interface TopicTablesOptions {
   config: Config;
@@ -107,16 +106,13 @@ export class TopicTables {
     const metaColumns = Object.values(config.metaColumns);
     const { connector } = config.kafka;
     const table = describeTopicTable({ relation, source, actual, metaColumns, connector });
-    const plan = planTarget(table, options, capabilities);
+    const plan = planTopicTarget(table, actual, config, capabilities);
     await requireOwnTable(config, this.#options.control, table, plan.name);
     if (!actual) {
       await clickhouse.command(buildCreateDatabaseSql(name.database, options));
       await clickhouse.command(buildCreateTableSql(plan, options));
       actual = (await inspectTarget(clickhouse, name))!;
       log.info({ table: qualifiedName(relation), target: `${name.database}.${name.table}` }, 'table created');
-    } else {
-      const present = { ...table, columns: table.columns.filter(column => actual!.columns.has(column.name)) };
-      checkTarget(present, planTarget(present, options, capabilities), actual, options);
     }
     if (!saved && actual.rows > 0 && !keepRows) throw notEmpty(relation, actual, name);
     const state = saved ? ofEpoch(saved, epoch) : newState(table, name, epoch);
@@ -230,12 +226,4 @@ function isLater(a: TableState['truncated'], b: TableState['truncated']): boolea
   if (!b) return true;
   const [commitA, commitB] = [parseLsn(a.commitLsn), parseLsn(b.commitLsn)];
   return commitA > commitB || (commitA === commitB && parseLsn(a.changeLsn) > parseLsn(b.changeLsn));
-}
-
-function notEmpty(relation: Relation, actual: ActualTarget, name: TableState['target']): CdcError {
-  return new CdcError(
-    'TABLE_NOT_EMPTY',
-    `ClickHouse table ${name.database}.${name.table} has ${actual.rows} rows that no checkpoint explains`,
-    { table: qualifiedName(relation), hint: 'Empty it, or pass --keep-rows when these rows are meant.' },
-  );
 }

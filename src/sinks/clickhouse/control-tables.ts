@@ -68,7 +68,7 @@ const tables: Record<string, { columns: string[]; engine: string; orderBy: strin
   dead_letters: lettersTable,
 };
 /** Those that say what the pipeline has done and where it is. */
-const ownTables = ['checkpoints', 'tables', 'requests'];
+const ownTables = ['checkpoints', 'offsets', 'tables', 'requests'];
 /** Phase of a row in `tables` that only notes which ClickHouse table was written before the pipeline was forgotten. */
 const leftPhase = 'left';
 

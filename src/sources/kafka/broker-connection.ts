@@ -32,6 +32,9 @@ interface Calls {
   offsetCommit: typeof kafka.offsetCommitV9;
   listOffsets: typeof kafka.listOffsetsV9;
   fetch: typeof kafka.fetchV17;
+  describeGroups: typeof kafka.describeGroupsV5;
+  deleteGroups: typeof kafka.deleteGroupsV2;
+  offsetFetch: typeof kafka.offsetFetchV9;
   saslAuthenticate: typeof kafka.saslAuthenticateV2;
   saslHandshake: typeof kafka.saslHandshakeV1;
 }

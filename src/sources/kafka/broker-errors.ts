@@ -14,6 +14,8 @@ export const KafkaError = {
   unknownMemberId: 25,
   rebalanceInProgress: 27,
   unsupportedVersion: 35,
+  nonEmptyGroup: 68,
+  groupIdNotFound: 69,
   fencedLeaderEpoch: 74,
   memberIdRequired: 79,
   groupMaxSizeReached: 81,
@@ -53,6 +55,7 @@ const meanings: Record<number, ErrorCode> = {
   34: 'BROKER_AUTH', // ILLEGAL_SASL_STATE
   35: 'BROKER_VERSION', // UNSUPPORTED_VERSION
   58: 'BROKER_AUTH', // SASL_AUTHENTICATION_FAILED
+  68: 'PIPELINE_RUNNING', // NON_EMPTY_GROUP
   81: 'GROUP_CONFLICT', // GROUP_MAX_SIZE_REACHED
 };
 

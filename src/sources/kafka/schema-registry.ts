@@ -2,12 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CdcError } from '../../core/errors.ts';
 import { AvroKind, type AvroType, parseAvroSchema } from './avro-schema.ts';
 import type { ContentSchema } from './envelope-content.ts';
+import { JsonEndpoint } from './json-endpoint.ts';
 import type { KeyFields } from './message-key.ts';
 
 /** Times that a schema is asked for: one that was just written may take a moment to get to every server of a registry. */
 const attempts = 5;
 const firstPauseMs = 100;
-const timeoutMs = 10_000;
 /** How long a schema that was not found is not asked for again. */
 const unknownForMs = 30_000;
 
@@ -25,19 +25,23 @@ export interface RegisteredSchema {
  * fetched once. One registry serves all topics.
  */
 export class SchemaRegistry {
-  readonly #base: string;
-  readonly #headers: Record<string, string> = {};
+  readonly #endpoint: JsonEndpoint;
   readonly #schemas = new Map<number, RegisteredSchema | UnusableSchema>();
   readonly #pending = new Map<number, Promise<void>>();
 
   /** `url` may have a user and a password. */
   constructor(url: string) {
-    const { username, password, origin, pathname } = new URL(url);
-    this.#base = origin + pathname.replace(/\/+$/, '');
-    if (username || password) {
-      const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-      this.#headers.authorization = `Basic ${Buffer.from(credentials).toString('base64')}`;
-    }
+    this.#endpoint = new JsonEndpoint(url, 'application/vnd.schemaregistry.v1+json, application/json');
+  }
+
+  /** Without user and password. */
+  get address(): string {
+    return this.#endpoint.address;
+  }
+
+  /** Asks for what any registry knows. @throws CdcError when the registry does not answer or refuses */
+  async check(): Promise<void> {
+    await this.#request('/schemas/types');
   }
 
   /** Whether `get` can say more than `load` would. */
@@ -73,43 +77,23 @@ export class SchemaRegistry {
       if (attempt === attempts) break;
       await sleep(pauseMs);
     }
-    const reason = `the schema registry at ${this.#base} does not know schema ${id}`;
+    const reason = `the schema registry at ${this.address} does not know schema ${id}`;
     this.#schemas.set(id, new UnusableSchema(reason, performance.now() + unknownForMs));
   }
 
   /** The JSON that the registry answers with; `undefined` for "not found". */
   async #request(path: string): Promise<Record<string, unknown> | undefined> {
-    let response: Response;
-    let body: unknown;
-    try {
-      response = await fetch(this.#base + path, {
-        headers: { accept: 'application/vnd.schemaregistry.v1+json, application/json', ...this.#headers },
-        signal: AbortSignal.timeout(timeoutMs),
+    const where = `the schema registry at ${this.address}`;
+    const { status, body } = await this.#endpoint.get(path).catch(error => {
+      throw new CdcError('REGISTRY_UNREACHABLE', `${where} does not answer: ${error.message}`, {
+        cause: error,
       });
-      if (response.status === 404) {
-        await response.body?.cancel();
-        return undefined;
-      }
-      if (response.ok) body = await response.json();
-    } catch (error) {
-      throw new CdcError(
-        'REGISTRY_UNREACHABLE',
-        `the schema registry at ${this.#base} does not answer: ${causeOf(error)}`,
-        {
-          cause: error,
-        },
-      );
-    }
-    if (response.status === 401 || response.status === 403)
-      throw new CdcError(
-        'REGISTRY_AUTH',
-        `the schema registry at ${this.#base} refuses access (HTTP ${response.status})`,
-      );
+    });
+    if (status === 404) return undefined;
+    if (status === 401 || status === 403)
+      throw new CdcError('REGISTRY_AUTH', `${where} refuses access (HTTP ${status})`);
     if (typeof body !== 'object' || body === null)
-      throw new CdcError(
-        'REGISTRY_UNREACHABLE',
-        `the schema registry at ${this.#base} answers with HTTP ${response.status}`,
-      );
+      throw new CdcError('REGISTRY_UNREACHABLE', `${where} answers with HTTP ${status}`);
     return body as Record<string, unknown>;
   }
 }
@@ -142,9 +126,4 @@ function registered(id: number, found: Record<string, unknown>): RegisteredSchem
   } catch (error) {
     return unusable(`cannot be read: ${error instanceof Error ? error.message : error}`);
   }
-}
-
-function causeOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? error.cause.message : error.message;
 }

@@ -1,14 +1,12 @@
 import type { Config } from '../config.ts';
 import { CdcError } from '../core/errors.ts';
 
-/** Throws for pipelines that do not read PostgreSQL's WAL themselves. `command`: what is not there for generated rows either. */
-export function requireWal({ mode }: Config, command?: string): void {
-  if (mode === 'wal') return;
-  if (mode === 'synthetic' && command !== undefined)
-    throw new CdcError('CONFIG_INVALID', `${command} needs a source, which mode synthetic does not have`, {
-      hint: 'Use --mode wal.',
-    });
-  throw new CdcError('CONFIG_INVALID', `mode ${mode} is not there yet`, { hint: 'Use --mode wal.' });
+/** Throws for generated rows. */
+export function requireSource({ mode }: Config, command: string): void {
+  if (mode !== 'synthetic') return;
+  throw new CdcError('CONFIG_INVALID', `${command} needs a source, which mode synthetic does not have`, {
+    hint: 'Use --mode wal or cdc.',
+  });
 }
 
 /** Throws for generated rows that go into PostgreSQL: nothing is saved about them. */
