@@ -7,6 +7,8 @@ import type { Problem } from '../observe/status.ts';
 import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import { DeadLetters, type LetterFilter } from '../sinks/clickhouse/dead-letters.ts';
 import { rowOf } from '../sinks/clickhouse/letter-row.ts';
+import { listTables } from '../sources/wal/catalog.ts';
+import { quoteLiteral, quoteTable } from '../sources/wal/connect.ts';
 import {
   type LetterRow,
   type VerifyProgress,
@@ -123,11 +125,50 @@ async function verifyTopics(options: VerifyPipelineOptions): Promise<PipelineVer
       onProgress: options.onProgress,
       signal,
     });
-    return { ...result, stopped: await findStopped(config, fits, replicated) };
+    const silent = await findSilent(options, catalog, states);
+    return { ...result, stopped: [...(await findStopped(config, fits, replicated)), ...silent] };
   } finally {
     await catalog.close();
     await sink.clickhouse.close();
   }
+}
+
+/** Tables of the source that have rows, though no message of them has come. */
+async function findSilent(
+  { config, tables }: VerifyPipelineOptions,
+  catalog: SourceCatalog,
+  states: ReadonlyMap<string, unknown>,
+): Promise<StoppedTable[]> {
+  return catalog.use(async client => {
+    const wanted = (await listTables(client)).filter(
+      table =>
+        matchesPattern(config.tables, config.exclude, table.schema, table.name) &&
+        (tables.length === 0 || matchesPattern(tables, [], table.schema, table.name)) &&
+        !states.has(qualifiedName(table)),
+    );
+    const silent: StoppedTable[] = [];
+    for (const table of wanted) {
+      const name = qualifiedName(table);
+      const { rows } = await client.query<{ may: boolean }>(
+        `SELECT has_table_privilege(${quoteLiteral(quoteTable(table))}, 'SELECT') AS may`,
+      );
+      if (!rows[0]!.may)
+        silent.push({
+          name,
+          code: 'TABLE_UNREADABLE',
+          message: `table ${name} may not be read, and no message of it has come`,
+          hint: 'GRANT SELECT on the table to the role, or leave it out with exclude.',
+        });
+      else if ((await client.query(`SELECT FROM ${quoteTable(table)} LIMIT 1`)).rowCount)
+        silent.push({
+          name,
+          code: 'TABLE_UNKNOWN',
+          message: `table ${name} has rows, and no message of it has come`,
+          hint: "Check kafka.topics, and the connector's table.include.list and publication; or leave the table out with exclude.",
+        });
+    }
+    return silent;
+  });
 }
 
 /** Open letters of a table; of very many the newest. */
