@@ -73,7 +73,10 @@ export class CdcSession implements PipelineSession {
       delayMs: batch.maxDelayMs,
       readerOf: () => new TopicReader({ placeholder: kafka.connector.placeholder, registry }),
       relationOf: buildRelations(),
-      savedPositions: partitions => this.#offsets.load(partitions),
+      savedPositions: async partitions => {
+        await this.#topics.tables.removeTruncated();
+        return this.#offsets.load(partitions);
+      },
       recreated: partition => this.#restartTopic(partition),
       deleted: topic => log.warn({ topic }, 'a topic that was read is gone'),
     });

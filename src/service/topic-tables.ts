@@ -9,7 +9,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import { quoteIdentifier, quoteTableName, targetName } from '../sinks/clickhouse/names.ts';
 import type { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
-import { SinkTable } from '../sinks/clickhouse/sink-table.ts';
+import { SinkTable, truncateVersion } from '../sinks/clickhouse/sink-table.ts';
 import {
   buildCreateDatabaseSql,
   buildCreateTableSql,
@@ -204,6 +204,23 @@ export class TopicTables {
       if (saved && !saved.stopped)
         throw new CdcError('TABLE_RESUMED', `table ${table.name} goes on again`, { table: table.name });
       this.#skipped.set(table, skipped);
+    }
+  }
+
+  /**
+   * Removes rows of before a truncate once more: an instance that died after it wrote them, and before it heard of the truncate,
+   * has left them. To be called when its partitions have come.
+   */
+  async removeTruncated(): Promise<void> {
+    const { clickhouse } = this.#options.clickhouse;
+    const { config, epoch, sink } = this.#options;
+    const { versions } = targetOptions(config);
+    await this.load();
+    for (const saved of this.#saved.values()) {
+      const state = ofEpoch(saved, epoch);
+      const version = truncateVersion(state, epoch, versions);
+      if (version !== undefined && (await inspectTarget(clickhouse, state.target)))
+        await sink.deleteBelow(state.target, version);
     }
   }
 }

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { resync } from '../../src/cli/resync.ts';
 import type { Config } from '../../src/config.ts';
+import { Metrics } from '../../src/observe/metrics.ts';
+import { CdcService } from '../../src/service/cdc-service.ts';
 import { type CdcReplication, startCdcReplication } from '../support/kafka/cdc-replication.ts';
 import { withoutKafka } from '../support/kafka/java.ts';
 import { freshDatabase } from '../support/postgres.ts';
@@ -20,7 +22,7 @@ test('resync copies a table afresh from the source, beside two instances, and br
   await using db = await freshDatabase();
   await db.client.query(schemaSql);
   await using replication = await startCdcReplication(db);
-  const other = replication.startInstance();
+  await using _other = startInstance(replication);
   await replication.expectEqual();
   const { clickhouse, config } = replication;
   // Either instance may have the partition.
@@ -94,8 +96,22 @@ test('resync copies a table afresh from the source, beside two instances, and br
     const withoutSource = { ...rest, postgres: { ...config.postgres, address: undefined } } as Config;
     await assert.rejects(resyncQuietly(withoutSource, 'public.docs'), /postgres\.url is not set/);
   });
-  other.stop();
 });
+
+/** Another member of the group. */
+function startInstance({ config, log }: CdcReplication): AsyncDisposable {
+  const { url, user, password } = config.clickhouse;
+  const clickhouse = { url: url!, user, password };
+  const metrics = new Metrics();
+  const service = new CdcService({ config, clickhouse, metrics, log, keepRows: false, until: undefined });
+  const ended = service.run();
+  return {
+    async [Symbol.asyncDispose]() {
+      service.stop();
+      await ended;
+    },
+  };
+}
 
 async function resyncQuietly(config: CdcReplication['config'], table: string): Promise<number> {
   const silent = { ...config, log: { ...config.log, level: 'silent' as const } };

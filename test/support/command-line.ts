@@ -2,6 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import type { StatusSnapshot } from '../../src/observe/status.ts';
 import { waitFor } from './wait-for.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -63,13 +64,26 @@ export class RunningCommand implements AsyncDisposable {
     );
   }
 
+  /** What a service with `log.format: json` answers at /api/status; undefined before it listens and when it is gone. */
+  async status(): Promise<StatusSnapshot | undefined> {
+    const url = /"url":"(http[^"]+)","msg":"status page/.exec(this.stderr)?.[1];
+    if (url === undefined) return undefined;
+    const answer = await fetch(`${url}/api/status`).catch(() => undefined);
+    return (await answer?.json()) as StatusSnapshot | undefined;
+  }
+
   async stop(): Promise<CommandResult> {
     this.#child.kill('SIGTERM');
     return this.ended;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** SIGKILL, as in a crash. */
+  async kill(): Promise<CommandResult> {
     this.#child.kill('SIGKILL');
-    await this.ended;
+    return this.ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
   }
 }

@@ -106,7 +106,7 @@ export class RowWriter {
   #finder(table: SinkTable, encoder: RowEncoder): UnchangedValueFinder {
     let finder = this.#finders.get(table);
     if (finder?.encoder !== encoder) {
-      const { clickhouse, metaColumns, fetchSourceRow, letters } = this.#options;
+      const { clickhouse, metaColumns, fetchSourceRow, letters, mode } = this.#options;
       const toastable = table.table.columns.filter(column => column.toastable);
       finder = new UnchangedValueFinder({
         encoder,
@@ -116,6 +116,7 @@ export class RowWriter {
         fetchSourceRow,
         letters: new LetterValues(letters, table),
         placeholder: table.placeholder,
+        inOrder: mode !== 'cdc',
       });
       this.#finders.set(table, finder);
     }

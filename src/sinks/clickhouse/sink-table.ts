@@ -1,9 +1,9 @@
 import { RowGroup, type Transactions } from '../../core/batch.ts';
 import type { TableState } from '../../core/checkpoint.ts';
 import { CdcError } from '../../core/errors.ts';
-import { type Lsn, parseLsn } from '../../core/lsn.ts';
+import { formatLsn, type Lsn, parseLsn } from '../../core/lsn.ts';
 import { type Column, qualifiedName, type Relation, type Table } from '../../core/relation.ts';
-import { composeVersion } from '../../core/version.ts';
+import { composeVersion, type VersionScheme } from '../../core/version.ts';
 import type { TableName } from './names.ts';
 import { type EncoderColumn, RowEncoder } from './row-encoder.ts';
 import type { TargetOptions, TargetPlan } from './target.ts';
@@ -173,18 +173,15 @@ export class SinkTable {
 
   /** Rows of lower versions were truncated. */
   truncateVersion(): bigint | undefined {
-    const { truncated } = this.state;
-    return truncated && this.#versionOfTruncate(parseLsn(truncated.commitLsn), parseLsn(truncated.changeLsn));
+    return truncateVersion(this.state, this.#epoch, this.#options.versions);
   }
 
   /** Whether a later truncate than this one is known: then there is nothing left to remove. */
   isBehindTruncate({ commitLsn, changeLsn }: { commitLsn: Lsn; changeLsn: Lsn }): boolean {
-    return this.#versionOfTruncate(commitLsn, changeLsn) < (this.truncateVersion() ?? 0n);
-  }
-
-  #versionOfTruncate(commitLsn: Lsn, changeLsn: Lsn): bigint {
-    const ordinal = this.#options.versions.ordinal(commitLsn, changeLsn, 0);
-    return composeVersion(this.#epoch, commitLsn, ordinal);
+    const truncated = { commitLsn: formatLsn(commitLsn), changeLsn: formatLsn(changeLsn) };
+    const state = { truncated, key: this.state.key };
+    const version = truncateVersion(state, this.#epoch, this.#options.versions)!;
+    return version < (this.truncateVersion() ?? 0n);
   }
 
   /** First row that the shadow of a keyless table takes: earlier ones are part of the copy. */
@@ -193,6 +190,20 @@ export class SinkTable {
     const base = parseLsn(this.state.base);
     return firstRow(group, transaction => transactions.commitLsn(transaction) >= base);
   }
+}
+
+/** Rows of lower versions were truncated, as far as is saved. */
+export function truncateVersion(
+  { truncated, key }: Pick<TableState, 'truncated' | 'key'>,
+  epoch: number,
+  versions: VersionScheme,
+): bigint | undefined {
+  if (!truncated) return undefined;
+  const commitLsn = parseLsn(truncated.commitLsn);
+  const changeLsn = parseLsn(truncated.changeLsn);
+  // Without a key a row out of an envelope has its own LSN for the commit position, and then its place in the topic.
+  if (!versions.rising && key.length === 0) return composeVersion(epoch, changeLsn + 1n, 0n);
+  return composeVersion(epoch, commitLsn, versions.ordinal(commitLsn, changeLsn, 0));
 }
 
 function joinLsn(hi: number, lo: number): Lsn {

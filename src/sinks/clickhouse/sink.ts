@@ -172,7 +172,7 @@ export class ClickHouseSink implements Sink {
     crashPoint('truncate');
     const version = table.truncateVersion()!;
     for (const target of [table.plan.name, ...(table.shadow ? [table.shadow] : [])]) {
-      await this.#deleteBelow(target, version);
+      await this.deleteBelow(target, version);
     }
     await this.#supersedeLetters(table);
   }
@@ -227,10 +227,11 @@ export class ClickHouseSink implements Sink {
   /** A keyless shadow also took changes that committed before the snapshot of its copy, while that was not known. */
   async #dropWhatTheCopyHas(table: SinkTable, shadow: TableName): Promise<void> {
     const version = composeVersion(this.#options.epoch, parseLsn(table.state.base ?? '0/0'), 0n);
-    await this.#deleteBelow(shadow, version);
+    await this.deleteBelow(shadow, version);
   }
 
-  async #deleteBelow(target: TableName, version: bigint): Promise<void> {
+  /** Removes rows of lower versions. Also while a batch is written. */
+  async deleteBelow(target: TableName, version: bigint): Promise<void> {
     const column = quoteIdentifier(this.#options.metaColumns.version);
     const sql = `DELETE FROM ${quoteTableName(target)} WHERE ${column} < toUInt128('${version}')`;
     await this.#patience.run(() => this.#options.clickhouse.command(sql));

@@ -62,6 +62,8 @@ export interface FinderOptions {
   letters: LetterValues;
   /** What stands for such values in envelopes. */
   placeholder: string;
+  /** Whether a change of one key comes behind the earlier ones of other keys. Not out of several partitions. */
+  inOrder: boolean;
 }
 
 /**
@@ -71,7 +73,8 @@ export interface FinderOptions {
  * The source may have a later row under the key, and so may ClickHouse in a replay. For a row that keeps its key this does no
  * harm: a later change writes it again. A row that moves to another key would carry the wrong value away. So it takes what
  * it became itself, when ClickHouse has it at the very version of the change; else what is sure to come from its own past;
- * else what the source has under the *new* key: that is its own value, or a later change writes it again too.
+ * else what the source has under the *new* key: that is its own value, or a later change writes it again too. Where changes
+ * come out of several partitions, nothing that is known of the key before is sure: its last value may be still to come.
  */
 export class UnchangedValueFinder {
   readonly encoder: RowEncoder;
@@ -135,7 +138,7 @@ export class UnchangedValueFinder {
       const step = this.#steps.of(data, group, i);
       const { before, after, lacking } = step;
       steps.push(step);
-      if (lacking && (written.has(before) || !known.has(before))) {
+      if (lacking && (this.#isUnordered(step) || written.has(before) || !known.has(before))) {
         if (!written.has(before)) wanted.add(before);
         if (after !== undefined && after !== before) wanted.add(after);
         if (!letters.isEmpty && !written.has(before)) this.#addLettered(step, data, lettered);
@@ -174,7 +177,8 @@ export class UnchangedValueFinder {
     for (const step of steps) {
       const { row, before, after } = step;
       let isSure = true;
-      if (step.lacking && !(sure.get(before) ?? known.isSure(before))) {
+      const isUnordered = this.#isUnordered(step);
+      if (step.lacking && (isUnordered || !(sure.get(before) ?? known.isSure(before)))) {
         const commitLsn = transactions.commitLsn(group.index[row * RowGroup.stride + RowGroup.transaction]!);
         const version = this.encoder.versionOf(group, row, transactions);
         const became = found.get(after!);
@@ -191,6 +195,8 @@ export class UnchangedValueFinder {
           // Before a crash it may have been given a value of later.
           known.setOwn(row, became.values);
           isSure = isSettled;
+        } else if (isUnordered && (await this.#askNewKey(step, data, group))) {
+          isSure = false;
         } else if (letter) {
           isSure = isSettled || this.#isExact(letter, step, data);
           const isFound = !isSure && before !== after && (await this.#askNewKey(step, data, group));
@@ -208,6 +214,11 @@ export class UnchangedValueFinder {
       if (after !== undefined) sure.set(after, isSure);
     }
     return true;
+  }
+
+  /** Whether what is known of the key before may be older than the row that moved away from it. */
+  #isUnordered({ before, after }: Step): boolean {
+    return before !== after && !this.#options.inOrder;
   }
 
   /** Whether row `i` of the stretch lacks what only a letter has that was written since the stretch was prepared. */

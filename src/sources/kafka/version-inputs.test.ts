@@ -106,9 +106,9 @@ test('a tombstone without its delete is where the change before it was', () => {
   assert.deepEqual(versionOf(resumed, 2, { lsn: 0n }), [901n, 1000n]);
 });
 
-test('rows without a key are ordered by partition and offset', () => {
+test('rows without a key are ordered by LSN, as truncates are, and told apart by partition and offset', () => {
   assert.deepEqual(versionOf(partition(3), 5, { lsn: 1000n, lastCommit: 900n }, true), [
-    901n,
+    1001n,
     (3n << 44n) | 5n,
   ]);
   assert.deepEqual(versionOf(partition(4095), 2 ** 44 - 1, { lsn: 1000n, snapshot: true }, true), [

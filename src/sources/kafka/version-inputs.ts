@@ -8,7 +8,8 @@ import type { EnvelopeReader } from './envelope.ts';
  * Commit position of a change: 1 + the larger of `lastCommitLsn` and the highest LSN of a snapshot row that came before it in
  * the partition. A transaction that was open while the snapshot was taken has changes below the snapshot's LSN, and must
  * win all the same. Where `lastCommitLsn` is null, the LSN of the change stands for it: row locks put it behind the commit of
- * every earlier transaction on that key.
+ * every earlier transaction on that key. So it does for a row without a key, which needs no order but to truncates, also to
+ * those of its own transaction.
  */
 export class VersionInputs {
   commitHi = 0;
@@ -35,7 +36,7 @@ export class VersionInputs {
         lsnHi = partition.lastLsnHi;
         lsnLo = partition.lastLsnLo;
       } else {
-        if (commitHi === 0 && commitLo === 0) {
+        if (isKeyless || (commitHi === 0 && commitLo === 0)) {
           commitHi = lsnHi;
           commitLo = lsnLo;
         }

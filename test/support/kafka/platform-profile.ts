@@ -28,6 +28,7 @@ export function platformProfile(source: ConnectorSource): ConnectorConfig {
     'interval.handling.mode': 'string',
     'hstore.handling.mode': 'json',
     'binary.handling.mode': 'base64',
+    'include.unknown.datatypes': 'true',
     'tombstones.on.delete': 'false',
     'skipped.operations': 'none',
     'heartbeat.interval.ms': '10000',
@@ -74,7 +75,8 @@ export function avroConverters(registryUrl: string): ConnectorConfig {
   };
 }
 
-function connection(source: ConnectorSource): ConnectorConfig {
+/** What says which database it is. */
+export function connection(source: ConnectorSource): ConnectorConfig {
   const url = new URL(source.postgresUrl);
   return {
     'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
