@@ -47,8 +47,11 @@ export class TopicReader extends EnvelopeFields implements EnvelopeReader {
     this.#avro = new AvroEnvelopes(this.#content, registry);
   }
 
-  prepare({ key, value, headers }: KafkaMessage): Promise<void> | undefined {
-    if (!this.#registry || isNamedByGuid(headers)) return undefined;
+  prepare(message: KafkaMessage): Promise<void> | undefined {
+    // Keys and values are made when they are asked for.
+    if (!this.#registry) return undefined;
+    const { key, value, headers } = message;
+    if (isNamedByGuid(headers)) return undefined;
     const oldKey = headers?.get(oldKeyHeader);
     if (!this.#lacks(value) && !this.#lacks(key) && !this.#lacks(oldKey)) return undefined;
     return this.#load([value, key, oldKey]);
@@ -65,7 +68,7 @@ export class TopicReader extends EnvelopeFields implements EnvelopeReader {
   }
 
   read(message: KafkaMessage, out: ByteWriter): number {
-    const { key, value } = message;
+    const { value } = message;
     if (value === null) return this.#readTombstone(message, out);
     this.#afterDelete = false;
     const kind = this.#readValue(message, value, out);
@@ -73,7 +76,8 @@ export class TopicReader extends EnvelopeFields implements EnvelopeReader {
       kind === EnvelopeKind.change
         ? this.op === Op.delete
         : kind === EnvelopeKind.ignored && message.headers?.has(newKeyHeader);
-    if (isDelete && key !== null) {
+    const key = isDelete ? message.key : null;
+    if (key !== null) {
       this.#afterDelete = true;
       this.#deletedKey.pos = 0;
       this.#deletedKey.writeBytes(key, 0, key.length);
