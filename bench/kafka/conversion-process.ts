@@ -27,7 +27,7 @@ export interface ConversionReport {
   columns: string;
 }
 
-const fetchBytes = 32 << 20;
+const fetchBytes = 8 << 20;
 const rounds = 5;
 const roundUs = 500_000;
 
