@@ -4,12 +4,11 @@
  */
 import { Op, RowGroup, Transactions } from '../src/core/batch.ts';
 import { ByteWriter } from '../src/core/byte-writer.ts';
-import type { Column, PgType, Relation } from '../src/core/relation.ts';
+import type { Column } from '../src/core/relation.ts';
 import { Kind, Marker } from '../src/core/tuple.ts';
 import { walVersions } from '../src/core/version.ts';
-import { RowEncoder } from '../src/sinks/clickhouse/row-encoder.ts';
 import { withConnectorModes } from '../src/sinks/clickhouse/types/debezium/connector-modes.ts';
-import { codecFor, defaultType } from '../src/sinks/clickhouse/types/registry.ts';
+import { buildUserEventsEncoder, platformModes, userEventsColumns } from './user-events-encoder.ts';
 
 interface Form {
   name: string;
@@ -27,20 +26,13 @@ const payload = JSON.stringify({
   items: [1, 2, 3],
   note: 'x'.repeat(80),
 });
-const types = ['int8', 'uuid', 'text', 'jsonb', 'numeric', 'timestamptz'];
-const names = ['id', 'user_id', 'event_type', 'payload', 'amount', 'occurred_at'];
-const numeric12 = ((12 << 16) | 2) + 4;
-const columns = types.map((name, i): Column => {
-  const type: PgType = { oid: 20, name, schema: 'pg_catalog', kind: 'base' };
-  return { name: names[i]!, type, typmod: name === 'numeric' ? numeric12 : -1, notNull: name !== 'numeric' };
-});
 const text = (value: string): [number, Buffer] => [Kind.text, Buffer.from(value)];
 const json = (value: string): [number, Buffer] => [Kind.json, Buffer.from(value)];
 const uuid = '0190aa00-0000-7000-8000-000000000001';
 
 const postgresText: Form = {
   name: "PostgreSQL's text",
-  columns,
+  columns: userEventsColumns,
   values: [
     text('1234567'),
     text(uuid),
@@ -50,44 +42,25 @@ const postgresText: Form = {
     text('2026-02-28 07:04:56.123456+00'),
   ],
 };
-const profile = { decimals: 'string', times: 'isostring', binary: 'base64', intervals: 'string' } as const;
 const isoStrings: Form = {
   name: 'envelope, decimals as text',
-  columns: columns.map(column => withConnectorModes({ ...column, wire: {} }, profile)),
+  columns: userEventsColumns.map(column => withConnectorModes({ ...column, wire: {} }, platformModes)),
   values: postgresText.values.map((value, i) =>
     i === 0 ? json('1234567') : i === 5 ? text('2026-02-28T07:04:56.123456Z') : value,
   ),
 };
 const defaults: Form = {
   name: 'envelope, decimals in Base64',
-  columns: columns.map(column =>
-    withConnectorModes({ ...column, wire: {} }, { ...profile, decimals: 'precise', times: 'adaptive' }),
+  columns: userEventsColumns.map(column =>
+    withConnectorModes({ ...column, wire: {} }, { ...platformModes, decimals: 'precise', times: 'adaptive' }),
   ),
   values: isoStrings.values.map((value, i) => (i === 4 ? text('AeI6') : value)),
 };
 
 function prepare({ columns, values }: Form): () => void {
-  const relation: Relation = { id: 1, schema: 'public', name: 'user_events', replicaIdentity: 'd', columns };
-  const encoder = new RowEncoder(
-    relation,
-    columns.map(column => ({
-      name: column.name,
-      codec: codecFor(column, defaultType(column, { time64: true }), 'fail'),
-      nullable: !column.notNull,
-      key: column.name === 'id',
-      nullIfInvalid: false,
-      nullFlag: false,
-    })),
-    {
-      epoch: 0,
-      versions: walVersions,
-      remedy: '',
-      metaColumns: ['_version', '_is_deleted', '_committed_at'],
-      key: ['id'],
-    },
-  );
+  const encoder = buildUserEventsEncoder(columns, { versions: walVersions, epoch: 0 });
   const tuples = new ByteWriter();
-  const group = new RowGroup(relation);
+  const group = new RowGroup(encoder.relation);
   const transactions = new Transactions();
   transactions.add(0, 1 << 20, 0);
   for (let row = 0; row < rows; row++) {

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { writePaced } from './paced-writes.ts';
 import { below, type Line } from './report.ts';
-import { RunningService } from './running-service.ts';
+import { RunningService, walServiceEnv } from './running-service.ts';
 import type { Servers } from './servers.ts';
 
 const perSecond = 500;
@@ -11,17 +11,13 @@ export async function benchFreshness(servers: Servers, seconds: number): Promise
   const name = 'freshness';
   const { admin } = servers;
   await admin.query(`CREATE TABLE ${name} (id int PRIMARY KEY, text text NOT NULL)`);
-  await using service = new RunningService(servers, 'postgres', name);
+  await using service = new RunningService(walServiceEnv(servers, name));
   await service.streaming();
   // The walsender sends what is flushed; asynchronous commits would wait for that.
   await admin.query('SET synchronous_commit = on');
-  const startedAt = performance.now();
-  let written = 0;
-  while (written < perSecond * seconds) {
-    const due = Math.min(perSecond * seconds, ((performance.now() - startedAt) / 1000) * perSecond);
-    while (written < due) await admin.query(`INSERT INTO ${name} VALUES (${written++}, 'text')`);
-    await sleep(1);
-  }
+  await writePaced(perSecond, perSecond * seconds, n =>
+    admin.query(`INSERT INTO ${name} VALUES (${n}, 'text')`),
+  );
   const { commitToQueryableMs } = await service.status();
   await admin.query('RESET synchronous_commit');
   await service.stop();

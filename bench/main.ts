@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- --quick] [-- --only stream,snapshot,…]`: how fast the service is beside peers that run in the same
- * minutes on a copy of the same slot, or on the same table. Absolute figures depend on the machine: ratios count. Prints a
+ * minutes on a copy of the same slot, on the same table, or on the same topic. Absolute figures depend on the machine: ratios count. Prints a
  * table, writes bench/results/<time>.json, and ends with 1 when memory or allocation pass their limits or a result is wrong.
  *
  * WAL_CDC_BENCH_NODE_OPTIONS goes to the measured process, as in `--cpu-prof --cpu-prof-dir=/tmp/profiles`.
@@ -9,8 +9,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { withoutKafka } from '../test/support/kafka/java.ts';
 import { benchFreshness } from './freshness.ts';
 import { benchInsertProbe } from './insert-probe.ts';
+import { benchCdc } from './kafka/bench-cdc.ts';
 import { findCopy, findPgRecvlogical } from './peers.ts';
 import { failed, formatTable, type Line, legend } from './report.ts';
 import { type Servers, startServers } from './servers.ts';
@@ -19,7 +21,7 @@ import { benchSnapshot } from './snapshot.ts';
 import { benchLargeTransaction, benchStream } from './stream.ts';
 import { createWorkload, dropWorkload } from './workload.ts';
 
-const benchmarks = ['start', 'freshness', 'stream', 'large', 'snapshot'];
+const benchmarks = ['start', 'freshness', 'stream', 'large', 'snapshot', 'cdc'];
 const runs = 3;
 
 interface Options {
@@ -67,6 +69,10 @@ async function runBenchmarks(
     if (only.has('large')) done(await benchLargeTransaction(servers, workload));
     if (only.has('snapshot')) done(await benchSnapshot(servers, workload, runs));
     await dropWorkload(servers, workload);
+  }
+  if (only.has('cdc')) {
+    if (withoutKafka) console.log(`  cdc: left out, ${withoutKafka}`);
+    else await benchCdc(servers, { quick, runs }, done);
   }
 }
 

@@ -7,22 +7,29 @@ import { databaseUrl, type Servers } from './servers.ts';
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
-/** `wal-cdc run` for one table, as a user starts it; slot, publication and ClickHouse database have the table's name. */
+/** For one table of database `postgres`; slot, publication and ClickHouse database have its name. */
+export function walServiceEnv(servers: Servers, table: string): Record<string, string> {
+  return {
+    WAL_CDC_MODE: 'wal',
+    WAL_CDC_PIPELINE: table,
+    WAL_CDC_POSTGRES_URL: databaseUrl(servers.postgres, 'postgres', 'tcp'),
+    WAL_CDC_TABLES: `public.${table}`,
+    WAL_CDC_CLICKHOUSE_URL: servers.engine.url,
+    WAL_CDC_CLICKHOUSE_DATABASE: table,
+  };
+}
+
+/** `wal-cdc run`, as a user starts it. */
 export class RunningService implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
   #url: string | undefined;
 
-  constructor(servers: Servers, database: string, table: string) {
-    this.#child = spawn(process.execPath, [main, 'run'], {
+  constructor(env: Readonly<Record<string, string>>, nodeOptions: readonly string[] = []) {
+    this.#child = spawn(process.execPath, [...nodeOptions, main, 'run'], {
       env: {
         PATH: process.env.PATH,
-        WAL_CDC_MODE: 'wal',
-        WAL_CDC_PIPELINE: table,
-        WAL_CDC_POSTGRES_URL: databaseUrl(servers.postgres, database, 'tcp'),
-        WAL_CDC_TABLES: `public.${table}`,
-        WAL_CDC_CLICKHOUSE_URL: servers.engine.url,
-        WAL_CDC_CLICKHOUSE_DATABASE: table,
+        ...env,
         WAL_CDC_LISTEN: '127.0.0.1:0',
         WAL_CDC_LOG_FORMAT: 'json',
       },

@@ -16,6 +16,9 @@ export interface Servers extends AsyncDisposable {
   versions: { postgres: string; clickhouse: string };
 }
 
+/** For the Kafka engine, which is a peer. */
+const kafkaGrants = ['TABLE ENGINE ON Kafka', 'READ, WRITE ON KAFKA'];
+
 /**
  * Both servers as the demo has them, in a temporary folder, but for fsync of PostgreSQL: the benchmarks read it, and its
  * tables are filled sooner. ClickHouse keeps its own: inserts are durable when they are counted.
@@ -37,7 +40,7 @@ export async function startServers(): Promise<Servers> {
     };
     const postgres = await startPostgres({ dir: join(dir, 'postgres'), settings });
     started.push(() => postgres.stop('immediate'));
-    const engine = await startClickHouse({ dir: join(dir, 'clickhouse') });
+    const engine = await startClickHouse({ dir: join(dir, 'clickhouse'), grants: kafkaGrants });
     started.push(() => engine.stop());
     const admin = new pg.Client(postgres.url);
     await admin.connect();

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Line, median } from './report.ts';
-import { RunningService } from './running-service.ts';
+import { RunningService, walServiceEnv } from './running-service.ts';
 import type { Servers } from './servers.ts';
 
 /** From the command line to the first streamed row, of a service that has everything set up: a restart. */
@@ -11,7 +11,7 @@ export async function benchServiceStart(servers: Servers, runs: number): Promise
   for (let run = 0; run <= runs; run++) {
     await servers.admin.query(`INSERT INTO ${name} VALUES ($1)`, [run]);
     const startedAt = performance.now();
-    await using service = new RunningService(servers, 'postgres', name);
+    await using service = new RunningService(walServiceEnv(servers, name));
     while ((await rowsOf(servers, name)) <= run) {
       service.check();
       await sleep(5);

@@ -16,8 +16,13 @@ export interface Workload {
   client: pg.Client;
 }
 
+export const tableSql = `
+  CREATE TABLE ${table} (
+    id bigint PRIMARY KEY, user_id uuid NOT NULL, event_type text NOT NULL, payload jsonb NOT NULL,
+    amount numeric(12,2), occurred_at timestamptz NOT NULL)`;
+
 /** Row `i`: about 280 bytes on the wire in binary, 160 of them jsonb. Written once more for ClickHouse below. */
-const postgresRow = `
+export const postgresRow = `
   i,
   md5('user ' || i % 10000)::uuid,
   (ARRAY['page_view', 'click', 'purchase', 'sign_in', 'search'])[1 + i % 5],
@@ -49,11 +54,7 @@ export async function createWorkload(
   const client = new pg.Client(databaseUrl(servers.postgres, database, 'tcp'));
   client.on('error', () => {});
   await client.connect();
-  await client.query(`
-    CREATE TABLE ${table} (
-      id bigint PRIMARY KEY, user_id uuid NOT NULL, event_type text NOT NULL, payload jsonb NOT NULL,
-      amount numeric(12,2), occurred_at timestamptz NOT NULL);
-    CREATE PUBLICATION ${publication} FOR TABLE ${table};`);
+  await client.query(`${tableSql}; CREATE PUBLICATION ${publication} FOR TABLE ${table};`);
   const slot = `${database}_start`;
   await client.query('SELECT pg_create_logical_replication_slot($1, $2)', [slot, 'pgoutput']);
   await client.query(`

@@ -11,9 +11,10 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
- * java EventProducer.java BOOTSTRAP TOPIC MESSAGES ROWS_PER_TRANSACTION COMPRESSION: writes the rows of `user_events`
- * (bench/workload.ts) as inserts, byte for byte as Debezium 3.6.3 does with the platform profile, but for times, positions and
- * transaction ids, which are made up.
+ * java EventProducer.java BOOTSTRAP TOPIC MESSAGES ROWS_PER_TRANSACTION COMPRESSION [KEY_SCHEMA VALUE_SCHEMA]: writes the rows
+ * of `user_events` (bench/workload.ts) as inserts, byte for byte as Debezium 3.6.3 does with the platform profile, but for
+ * times, positions and transaction ids, which are made up. With the two schemas, JSON, keys and values are
+ * {"schema":…,"payload":…}.
  */
 public final class EventProducer {
   private static final String[] types = {"page_view", "click", "purchase", "sign_in", "search"};
@@ -35,6 +36,10 @@ public final class EventProducer {
     settings.put("bootstrap.servers", args[0]);
     settings.put("compression.type", args[4]);
     settings.put("buffer.memory", "134217728");
+    boolean hasSchemas = args.length > 5;
+    String keyStart = hasSchemas ? "{\"schema\":" + args[5] + ",\"payload\":" : "";
+    String valueStart = hasSchemas ? "{\"schema\":" + args[6] + ",\"payload\":" : "";
+    String end = hasSchemas ? "}" : "";
 
     String[] users = new String[10_000];
     MessageDigest md5 = MessageDigest.getInstance("MD5");
@@ -47,7 +52,7 @@ public final class EventProducer {
     AtomicReference<Exception> failure = new AtomicReference<>();
     try (KafkaProducer<byte[], byte[]> producer =
         new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer())) {
-      StringBuilder text = new StringBuilder(1500);
+      StringBuilder text = new StringBuilder(1500 + valueStart.length());
       long lsn = firstLsn;
       long lastCommit = 0;
       for (long i = 1; i <= count; i++) {
@@ -57,9 +62,12 @@ public final class EventProducer {
           lsn += commitBytes;
           lastCommit = lsn;
         }
+        text.setLength(0);
+        text.append(valueStart);
         write(text, i, users[(int) (i % users.length)], hash(md5, "session " + i), lastCommit, lsn, transaction);
+        text.append(end);
         lsn += rowBytes;
-        byte[] key = ("{\"id\":" + i + "}").getBytes(StandardCharsets.ISO_8859_1);
+        byte[] key = (keyStart + "{\"id\":" + i + "}" + end).getBytes(StandardCharsets.ISO_8859_1);
         byte[] value = text.toString().getBytes(StandardCharsets.ISO_8859_1);
         producer.send(new ProducerRecord<>(topic, key, value), (metadata, error) -> {
           if (error != null) failure.set(error);
@@ -74,7 +82,6 @@ public final class EventProducer {
       StringBuilder text, long i, String user, String session, long lastCommit, long lsn, long transaction) {
     long commitUs = firstCommitUs + transaction * 1_000 + 525;
     long readNs = (commitUs + 48_000) * 1_000 + i % 1_000;
-    text.setLength(0);
     text.append("{\"before\":null,\"after\":{\"id\":").append(i)
         .append(",\"user_id\":\"").append(user)
         .append("\",\"event_type\":\"").append(types[(int) (i % 5)])

@@ -32,6 +32,29 @@ test('a filled topic has what Debezium writes, and all of it is read', { skip: w
   assert.ok(run.seconds > 0 && run.cpuSeconds > 0);
 });
 
+test('messages with schemas have what those without have', { skip: withoutKafka }, async () => {
+  const broker = await sharedKafka();
+  const [recorded] = readEnvelopes('schemas-on').filter(({ topic }) => topic.endsWith('t_basic'));
+  await fillTopic(broker, { topic: 'plain', messages: 3, rowsPerTransaction: 1 });
+  await fillTopic(broker, { topic: 'with_schemas', messages: 3, rowsPerTransaction: 1, withSchemas: true });
+  const plain = await readTopic(broker, 'plain');
+  for (const [i, { key, value }] of (await readTopic(broker, 'with_schemas')).entries()) {
+    const message = JSON.parse(`${value}`);
+    assert.equal(JSON.stringify(message.payload), `${plain[i]!.value}`);
+    assert.deepEqual(Object.keys(message), Object.keys(JSON.parse(`${recorded!.value}`)));
+    assert.deepEqual(
+      message.schema.fields.map(({ field }: { field: string }) => field),
+      Object.keys(message.payload),
+    );
+    const [, after] = message.schema.fields;
+    assert.deepEqual(
+      after.fields.map(({ field }: { field: string }) => field),
+      Object.keys(message.payload.after),
+    );
+    assert.equal(JSON.stringify(JSON.parse(`${key}`).payload), `${plain[i]!.key}`);
+  }
+});
+
 function opOf(value: Buffer): string {
   return JSON.parse(`${value}`).op;
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { KafkaBroker } from '../../test/support/kafka/broker.ts';
 import { createTopic } from '../../test/support/kafka/topics.ts';
+import { userEventsSchemas } from './user-events-schemas.ts';
 
 export interface TopicLoad {
   topic: string;
@@ -12,6 +13,8 @@ export interface TopicLoad {
   partitions?: number;
   /** Default `none`, as Connect's. */
   compression?: 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
+  /** Whether messages carry their schemas (`schemas.enable`). Default false, the platform's. */
+  withSchemas?: boolean;
 }
 
 /** A topic read from its beginning to its end. */
@@ -32,7 +35,10 @@ export interface DiscardRun {
 export async function fillTopic(broker: KafkaBroker, load: TopicLoad): Promise<void> {
   const { topic, messages, rowsPerTransaction, partitions = 1, compression = 'none' } = load;
   await createTopic(broker, topic, { partitions });
-  await runJava(broker, 'EventProducer.java', [topic, `${messages}`, `${rowsPerTransaction}`, compression]);
+  await runJava(broker, 'EventProducer.java', [
+    ...[topic, `${messages}`, `${rowsPerTransaction}`, compression],
+    ...(load.withSchemas ? userEventsSchemas() : []),
+  ]);
 }
 
 /** What Java's client takes to read `topic` and to do nothing with it. */

@@ -11,6 +11,8 @@ export interface ClickHouseOptions {
   port?: number;
   /** Of the user `wal_cdc`, for this run. Absent: the one of the folder, made up when the folder is new. */
   password?: string;
+  /** What the user may do beyond the usual, as in `TABLE ENGINE ON Kafka`. */
+  grants?: readonly string[];
   /** Takes the engine's log (errors only) line by line. */
   logger?: (line: string) => void;
 }
@@ -47,7 +49,8 @@ export async function startClickHouse(options: ClickHouseOptions): Promise<Embed
   if (options.port && (await isPortTaken(options.port))) throw portTaken(options.port);
   for (let attempt = 1; ; attempt++) {
     const port = options.port || (await freePort());
-    const engine = startEngine({ libraryPath, dataDir, port, user, password, logger: options.logger });
+    const { grants, logger } = options;
+    const engine = startEngine({ libraryPath, dataDir, port, user, password, grants, logger });
     if (await engine.becomesReady()) {
       const { pid, exited, kill } = engine;
       // Also fit for single quotes in a shell.

@@ -77,9 +77,10 @@ ${silentLoggers.map(name => `      <logger><name>${name}</name><level>none</leve
 
 /**
  * users.xml: `user`, and `default` for the session of the process itself, which is always called so and never has a password.
- * That session has the only place that `default` has, so nobody else can get in by this name.
+ * That session has the only place that `default` has, so nobody else can get in by this name. `grants`: more of them for `user`,
+ * without the word GRANT.
  */
-export function buildUsersXml(user: string, password: string): string {
+export function buildUsersXml(user: string, password: string, grants: readonly string[] = []): string {
   return `<clickhouse>
   <profiles>
     <default>
@@ -113,7 +114,7 @@ export function buildUsersXml(user: string, password: string): string {
       <quota>default</quota>
       <default_database>default</default_database>
       <grants>
-${userGrants.map(grant => `        <query>GRANT ${grant}</query>`).join('\n')}
+${[...userGrants, ...grants].map(grant => `        <query>GRANT ${grant}</query>`).join('\n')}
       </grants>
     </${user}>
   </users>

@@ -21,6 +21,8 @@ export interface EngineOptions {
   port: number;
   user: string;
   password: string;
+  /** What the user may do beyond the usual, as in `TABLE ENGINE ON Kafka`. */
+  grants?: readonly string[] | undefined;
   /** Takes what it writes once it is ready; until then, and if it never is, see `lastMessages`. */
   logger?: (line: string) => void;
 }
@@ -50,12 +52,12 @@ const statements = [
 ];
 
 export function startEngine(options: EngineOptions): Engine {
-  const { libraryPath, dataDir, port, user, password, logger } = options;
+  const { libraryPath, dataDir, port, user, password, grants, logger } = options;
   // Read at the start only. Not in the data folder, which another engine may hold.
   const configDir = mkdtempSync(join(tmpdir(), 'wal-cdc-ch-'));
   const usersPath = join(configDir, 'users.xml');
   const configPath = join(configDir, 'config.xml');
-  writeFileSync(usersPath, buildUsersXml(user, password), { mode: 0o600 });
+  writeFileSync(usersPath, buildUsersXml(user, password, grants), { mode: 0o600 });
   writeFileSync(configPath, buildServerXml(usersPath), { mode: 0o600 });
 
   const terminal = openTerminal();

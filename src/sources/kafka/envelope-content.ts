@@ -102,7 +102,7 @@ export class ContentReader {
     const { headers } = message;
     if (op === 'd' && headers?.has(newKeyHeader)) return EnvelopeKind.ignored;
     const fields = this.#fields;
-    const key = this.#keys.fields(message.key);
+    const key = this.#keys.fields(message);
     const oldKey = op === 'c' ? headers?.get(oldKeyHeader) : undefined;
     const change: Change = {
       op,
@@ -148,7 +148,7 @@ export class ContentReader {
   }
 
   /** Messages that say nothing of a table's rows. */
-  #isIgnored(content: Struct, schema: ContentSchema | undefined, { key }: KafkaMessage): boolean {
+  #isIgnored(content: Struct, schema: ContentSchema | undefined, message: KafkaMessage): boolean {
     const { names } = content;
     const has = (name: string) => content.indexOf(name) >= 0;
     // Of a transaction's begin or end.
@@ -157,8 +157,8 @@ export class ContentReader {
     // Of DDL.
     if (has('source') && has('tableChanges')) return !has('op');
     if (schema?.name === 'io.debezium.connector.common.Heartbeat') return true;
-    const isHeartbeat = names.length === 1 && names[0] === 'ts_ms' && key !== null;
-    return isHeartbeat && this.#keys.fields(key)?.names.join() === 'serverName';
+    const isHeartbeat = names.length === 1 && names[0] === 'ts_ms' && message.key !== null;
+    return isHeartbeat && this.#keys.fields(message)?.names.join() === 'serverName';
   }
 }
 

@@ -7,6 +7,35 @@ export interface KafkaMessage {
   value: Buffer | null;
   /** Absent or empty for most messages. */
   headers?: ReadonlyMap<string, Buffer> | undefined;
+  /** Of a message that is part of something larger: where it is, for those who need no Buffers of its parts. */
+  spans?: MessageSpans;
+}
+
+/** Where key and value of a message lie. */
+export interface MessageSpans {
+  keyBytes: Buffer;
+  /** -1 when there is no key. */
+  keyStart: number;
+  keyEnd: number;
+  valueBytes: Buffer;
+  /** -1 for a tombstone. */
+  valueStart: number;
+  valueEnd: number;
+}
+
+const nothing = Buffer.alloc(0);
+
+export function spansOf(message: KafkaMessage): MessageSpans {
+  if (message.spans) return message.spans;
+  const { key, value } = message;
+  return {
+    keyBytes: key ?? nothing,
+    keyStart: key ? 0 : -1,
+    keyEnd: key?.length ?? -1,
+    valueBytes: value ?? nothing,
+    valueStart: value ? 0 : -1,
+    valueEnd: value?.length ?? -1,
+  };
 }
 
 /** Fields of a row as a topic's messages have them; one object per shape, never changed once made. */

@@ -2,7 +2,13 @@ import { isUtf8 } from 'node:buffer';
 import type { ByteWriter } from '../../core/byte-writer.ts';
 import { ByteView } from './byte-view.ts';
 import { ConnectSchemas } from './connect-schema.ts';
-import { type EnvelopeFields, EnvelopeKind, type KafkaMessage, MalformedEnvelope } from './envelope.ts';
+import {
+  type EnvelopeFields,
+  EnvelopeKind,
+  type KafkaMessage,
+  MalformedEnvelope,
+  type MessageSpans,
+} from './envelope.ts';
 import { type ContentReader, newKeyHeader, oldKeyHeader } from './envelope-content.ts';
 import { isWrapper } from './json-key.ts';
 import { type JsonObject, parseObject } from './json-object.ts';
@@ -40,21 +46,21 @@ export class JsonEnvelopes {
     this.#values = new JsonValues(new ByteView(), new ByteView(), placeholder);
   }
 
-  /** Returns an `EnvelopeKind`. @throws MalformedEnvelope; `out` is then as it was */
-  read(message: KafkaMessage, value: Buffer, out: ByteWriter): number {
+  /** `spans`: of `message`. Returns an `EnvelopeKind`. @throws MalformedEnvelope; `out` is then as it was */
+  read(message: KafkaMessage, spans: MessageSpans, out: ByteWriter): number {
     const predictable = this.#predict && !hasKeyHeader(message);
     if (predictable) {
-      const key = this.#keys.predict(message.key);
-      if (key !== undefined && this.#readPredicted(key, value, out)) return EnvelopeKind.change;
+      const key = this.#keys.predict(spans);
+      if (key !== undefined && this.#readPredicted(key, spans, out)) return EnvelopeKind.change;
     }
-    return this.#readExactly(message, value, predictable, out);
+    return this.#readExactly(message, spans, predictable, out);
   }
 
-  #readPredicted(key: KeyFields | null, value: Buffer, out: ByteWriter): boolean {
+  #readPredicted(key: KeyFields | null, spans: MessageSpans, out: ByteWriter): boolean {
     const predictions = this.#predictions;
     for (let i = 0; i < predictions.length; i++) {
       const prediction = predictions[i]!;
-      if (prediction.key !== key || !prediction.read(value, this.#values, out, this.#fields)) continue;
+      if (prediction.key !== key || !prediction.read(spans, this.#values, out, this.#fields)) continue;
       if (i > 0) {
         predictions[i] = predictions[0]!;
         predictions[0] = prediction;
@@ -64,7 +70,8 @@ export class JsonEnvelopes {
     return false;
   }
 
-  #readExactly(message: KafkaMessage, value: Buffer, learn: boolean, out: ByteWriter): number {
+  #readExactly(message: KafkaMessage, spans: MessageSpans, learn: boolean, out: ByteWriter): number {
+    const value = message.value!;
     if (!isUtf8(value)) throw new MalformedEnvelope('the value is no valid UTF-8');
     const document = parseObject(value, 'the value');
     const wrapped = isWrapper(document);
@@ -73,12 +80,12 @@ export class JsonEnvelopes {
     const schema =
       wrapped && document.struct('schema') ? this.#schemas.get(document.json('schema')!) : undefined;
     const kind = this.#content.read(content, schema, message, out);
-    if (learn && kind === EnvelopeKind.change) this.#learn(document, content, message, value);
+    if (learn && kind === EnvelopeKind.change) this.#learn(document, content, spans, value);
     return kind;
   }
 
-  #learn(document: JsonObject, content: JsonObject, message: KafkaMessage, value: Buffer): void {
-    const key = this.#keys.predict(message.key);
+  #learn(document: JsonObject, content: JsonObject, spans: MessageSpans, value: Buffer): void {
+    const key = this.#keys.predict(spans);
     if (key === undefined) return;
     const shape = predictableShape(document, content, key, this.#fields);
     if (!shape) return;

@@ -17,13 +17,14 @@ export class JsonKeys {
   /** Those of the last shapes, the latest first. */
   #predictions: PredictedKey[] = [];
 
-  /** The fields of `key` if it looks like one of the last keys; `undefined` when it does not. */
-  predict(key: Buffer): KeyFields | undefined {
+  /** The fields of the key `bytes[start..end)` if it looks like one of the last keys; `undefined` when it does not. */
+  predict(bytes: Buffer, start: number, end: number): KeyFields | undefined {
     const predictions = this.#predictions;
-    this.#src.lookAt(key);
+    this.#src.lookAt(bytes);
+    const from = bytes.byteOffset;
     for (let i = 0; i < predictions.length; i++) {
       const prediction = predictions[i]!;
-      if (!prediction.match(this.#src, key)) continue;
+      if (!prediction.match(this.#src, from + start, from + end)) continue;
       if (i > 0) [predictions[0], predictions[i]] = [prediction, predictions[0]!];
       return prediction.fields;
     }
@@ -105,9 +106,8 @@ class PredictedKey {
     this.#depth = depth;
   }
 
-  match(src: ByteView, key: Buffer): boolean {
-    const end = key.byteOffset + key.length;
-    let pos = key.byteOffset;
+  match(src: ByteView, start: number, end: number): boolean {
+    let pos = start;
     let mayHaveText = false;
     for (let i = 0; i < this.#values; i++) {
       pos = this.#literals.match(i, src, pos, end);
@@ -120,7 +120,10 @@ class PredictedKey {
       }
       if (pos < 0) return false;
     }
-    return this.#literals.match(this.#values, src, pos, end) === end && (!mayHaveText || isUtf8(key));
+    return (
+      this.#literals.match(this.#values, src, pos, end) === end &&
+      (!mayHaveText || isUtf8(src.bytes.subarray(start, end)))
+    );
   }
 }
 

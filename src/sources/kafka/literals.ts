@@ -41,12 +41,11 @@ export class Literals {
       return src.bytes.compare(this.#bytes, at, literalEnd, pos, behind) === 0 ? behind : -1;
     const words = this.#words;
     const srcWords = src.words;
-    for (; at + 8 <= literalEnd; at += 8, pos += 8)
-      if (words.getFloat64(at, true) !== srcWords.getFloat64(pos, true)) return -1;
-    if (at + 4 <= literalEnd) {
-      if (words.getInt32(at, true) !== srcWords.getInt32(pos, true)) return -1;
-      at += 4;
-      pos += 4;
+    if (literalEnd - at >= 8) {
+      // The last eight bytes may have been compared in part already.
+      for (const last = literalEnd - 8; at < last; at += 8, pos += 8)
+        if (words.getFloat64(at, true) !== srcWords.getFloat64(pos, true)) return -1;
+      return words.getFloat64(literalEnd - 8, true) === srcWords.getFloat64(behind - 8, true) ? behind : -1;
     }
     const bytes = this.#bytes;
     const srcBytes = src.bytes;

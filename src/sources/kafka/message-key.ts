@@ -1,6 +1,7 @@
 import { AvroKeys } from './avro-envelope.ts';
 import type { Row } from './change-writer.ts';
 import type { Fields } from './connect-schema.ts';
+import { type KafkaMessage, type MessageSpans, spansOf } from './envelope.ts';
 import { JsonKeys } from './json-key.ts';
 import type { SchemaRegistry } from './schema-registry.ts';
 
@@ -26,16 +27,18 @@ export class MessageKeys {
     this.#avro = new AvroKeys(registry);
   }
 
-  /** The fields of `key` if they can be told without taking it apart; else `undefined`. Null for no key. */
-  predict(key: Buffer | null): KeyFields | null | undefined {
-    if (key === null) return null;
-    return isAvro(key) ? this.#avro.fieldsOf(key) : this.#json.predict(key);
+  /** The fields of a key if they can be told without taking it apart; else `undefined`. Null for no key. */
+  predict({ keyBytes, keyStart, keyEnd }: MessageSpans): KeyFields | null | undefined {
+    if (keyStart < 0) return null;
+    if (keyStart < keyEnd && keyBytes[keyStart] === 0)
+      return this.#avro.fieldsOf(keyBytes.subarray(keyStart, keyEnd));
+    return this.#json.predict(keyBytes, keyStart, keyEnd);
   }
 
   /** @throws MalformedEnvelope */
-  fields(key: Buffer | null): KeyFields | null {
-    const fields = this.predict(key);
-    return fields === undefined ? (this.read(key)?.fields ?? null) : fields;
+  fields(message: KafkaMessage): KeyFields | null {
+    const fields = this.predict(spansOf(message));
+    return fields === undefined ? (this.read(message.key)?.fields ?? null) : fields;
   }
 
   /** @throws MalformedEnvelope */

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { Op } from '../../core/batch.ts';
 import type { ByteWriter } from '../../core/byte-writer.ts';
-import type { EnvelopeFields, Layout } from './envelope.ts';
+import type { EnvelopeFields, Layout, MessageSpans } from './envelope.ts';
 import type { JsonValues } from './json-values.ts';
 import { Literals, type Span } from './literals.ts';
 import type { KeyFields } from './message-key.ts';
@@ -74,23 +74,24 @@ export class PredictedEnvelope {
     this.#overhead = 16 + values.length * 5;
   }
 
-  /** Reads `message` if it is as predicted; else returns false and leaves everything as it was. */
-  read(message: Buffer, values: JsonValues, out: ByteWriter, fields: EnvelopeFields): boolean {
+  /** Reads a message if it is as predicted; else returns false and leaves everything as it was. */
+  read(message: MessageSpans, values: JsonValues, out: ByteWriter, fields: EnvelopeFields): boolean {
+    const { valueBytes, valueStart, valueEnd } = message;
     const roles = this.#roles;
     const depths = this.#depths;
     const markers = this.#markers;
     const literals = this.#literals;
     const shape = this.#shape;
     const { src, dst } = values;
-    src.lookAt(message);
-    out.reserve(message.length + this.#overhead);
+    src.lookAt(valueBytes);
+    out.reserve(valueEnd - valueStart + this.#overhead);
     dst.lookAt(out.buf);
     const from = out.buf.byteOffset;
     values.start(from + out.pos);
     const columns = shape.layout.names.length;
     const mayBeUnchanged = shape.kind !== 'deleted';
-    const end = message.byteOffset + message.length;
-    let pos = message.byteOffset;
+    const end = valueBytes.byteOffset + valueEnd;
+    let pos = valueBytes.byteOffset + valueStart;
     let lsn = 0;
     let lastCommit = 0;
     let committedAtUs = Number.NaN;
@@ -142,7 +143,8 @@ export class PredictedEnvelope {
     }
     if (literals.match(roles.length, src, pos, end) !== end) return false;
     const change = this.#change(op, values.unchanged);
-    if (change === 0 || (values.mayHaveUnicode && !isUtf8(message))) return false;
+    if (change === 0 || (values.mayHaveUnicode && !isUtf8(valueBytes.subarray(valueStart, valueEnd))))
+      return false;
     out.pos = values.at - from;
     fields.op = change;
     fields.isSnapshot = op === 114;

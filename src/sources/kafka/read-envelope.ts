@@ -7,6 +7,8 @@ import {
   type EnvelopeReader,
   type KafkaMessage,
   MalformedEnvelope,
+  type MessageSpans,
+  spansOf,
 } from './envelope.ts';
 import { ContentReader, newKeyHeader, oldKeyHeader } from './envelope-content.ts';
 import { JsonEnvelopes } from './json-envelope.ts';
@@ -47,8 +49,11 @@ export class TopicReader extends EnvelopeFields implements EnvelopeReader {
     this.#avro = new AvroEnvelopes(this.#content, registry);
   }
 
-  prepare({ key, value, headers }: KafkaMessage): Promise<void> | undefined {
-    if (!this.#registry || isNamedByGuid(headers)) return undefined;
+  prepare(message: KafkaMessage): Promise<void> | undefined {
+    // Keys and values are made when they are asked for.
+    if (!this.#registry) return undefined;
+    const { key, value, headers } = message;
+    if (isNamedByGuid(headers)) return undefined;
     const oldKey = headers?.get(oldKeyHeader);
     if (!this.#lacks(value) && !this.#lacks(key) && !this.#lacks(oldKey)) return undefined;
     return this.#load([value, key, oldKey]);
@@ -65,15 +70,16 @@ export class TopicReader extends EnvelopeFields implements EnvelopeReader {
   }
 
   read(message: KafkaMessage, out: ByteWriter): number {
-    const { key, value } = message;
-    if (value === null) return this.#readTombstone(message, out);
+    const spans = spansOf(message);
+    if (spans.valueStart < 0) return this.#readTombstone(message, out);
     this.#afterDelete = false;
-    const kind = this.#readValue(message, value, out);
+    const kind = this.#readValue(message, spans, out);
     const isDelete =
       kind === EnvelopeKind.change
         ? this.op === Op.delete
         : kind === EnvelopeKind.ignored && message.headers?.has(newKeyHeader);
-    if (isDelete && key !== null) {
+    const key = isDelete ? message.key : null;
+    if (key !== null) {
       this.#afterDelete = true;
       this.#deletedKey.pos = 0;
       this.#deletedKey.writeBytes(key, 0, key.length);
@@ -81,14 +87,16 @@ export class TopicReader extends EnvelopeFields implements EnvelopeReader {
     return kind;
   }
 
-  #readValue(message: KafkaMessage, value: Buffer, out: ByteWriter): number {
-    if (value[0] === openingBrace) return this.#json.read(message, value, out);
+  #readValue(message: KafkaMessage, spans: MessageSpans, out: ByteWriter): number {
+    if (spans.valueStart < spans.valueEnd && spans.valueBytes[spans.valueStart] === openingBrace)
+      return this.#json.read(message, spans, out);
     const { headers } = message;
+    const value = message.value!;
     if (isNamedByGuid(headers) || value[0] === 1)
       throw new MalformedEnvelope(
         'its schema is named by a GUID, which is not supported: let the serializer put the id of the schema in front of the data',
       );
-    return value[0] === 0 ? this.#avro.read(message, value, out) : this.#json.read(message, value, out);
+    return value[0] === 0 ? this.#avro.read(message, value, out) : this.#json.read(message, spans, out);
   }
 
   #readTombstone({ key, headers }: KafkaMessage, out: ByteWriter): number {

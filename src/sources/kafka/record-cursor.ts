@@ -1,6 +1,6 @@
 import { CdcError } from '../../core/errors.ts';
 import { Compression, crc32c, decompress } from './compression.ts';
-import type { KafkaMessage } from './envelope.ts';
+import type { KafkaMessage, MessageSpans } from './envelope.ts';
 import { UnreadableRecords } from './unreadable-records.ts';
 
 /** A transaction of a producer whose records do not count, as a fetch response names it. */
@@ -40,7 +40,7 @@ const contextByte = contextHeader.indexOf('.context') + 1;
  * Walks the records of a fetched stretch of a partition: record batches of magic 2, without an object for a record. What
  * was found stands in the fields until the next `next`. As a `KafkaMessage` it makes what it is asked for.
  */
-export class RecordCursor implements KafkaMessage {
+export class RecordCursor implements KafkaMessage, MessageSpans {
   /** Where the bytes of the record are: the response, or what was decompressed. */
   bytes: Buffer = Buffer.alloc(0);
   /** -1 where key or value are null. */
@@ -118,6 +118,18 @@ export class RecordCursor implements KafkaMessage {
         return this.#unreadable(error.message);
       }
     }
+  }
+
+  get spans(): MessageSpans {
+    return this;
+  }
+
+  get keyBytes(): Buffer {
+    return this.bytes;
+  }
+
+  get valueBytes(): Buffer {
+    return this.bytes;
   }
 
   get key(): Buffer | null {
