@@ -340,6 +340,7 @@ export class WalSession implements PipelineSession {
     const { config } = this.#options;
     const letters = new LetterUpkeep(this.letters, this.#clickhouse.clickhouse, config);
     let checkedAtMs = 0;
+    let said = '';
     while (!this.#stopped) {
       try {
         for (const { command, arguments: args } of await this.#control.takeRequests()) {
@@ -355,10 +356,14 @@ export class WalSession implements PipelineSession {
         }
       } catch (error) {
         const failure = asCdcError(error);
-        // An outage of either side shows up in the pipeline itself.
         if (failure.code === 'PUBLICATION_MISSING') {
           pipeline.fail(failure);
           return;
+        }
+        // An outage of either side shows up in the pipeline itself.
+        if (failure.action !== 'retry' && failure.message !== said) {
+          said = failure.message;
+          this.#options.log.warn({ code: failure.code }, `${failure.message}. ${failure.hint}`);
         }
       }
       await this.#pause(requestIntervalMs);
