@@ -28,8 +28,8 @@ export interface ConversionReport {
 }
 
 const fetchBytes = 8 << 20;
-const rounds = 5;
-const roundUs = 500_000;
+const rounds = 3;
+const roundUs = 400_000;
 
 const [form, broker, topic, file] = process.argv.slice(2);
 const encoders = new Map<Relation, RowEncoder>();

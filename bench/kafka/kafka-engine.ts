@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Servers } from '../servers.ts';
 import { table } from '../workload.ts';
+import { buildJsonTableSql } from './json-rows.ts';
 
 const stuckMs = 60_000;
 
 /**
- * ClickHouse's own consumer, `ENGINE = Kafka` with a materialized view, into a table as wal-cdc makes it, but for what orders its
- * rows: seconds until all `messages` are queryable. @throws Error when that does not work in this build of ClickHouse
+ * ClickHouse's own consumer, `ENGINE = Kafka` with a materialized view, into a table like that of the `JSON.parse` service:
+ * seconds until all `messages` are queryable. @throws Error when that does not work in this build of ClickHouse
  */
 export async function readByKafkaEngine(
   { clickhouse }: Servers,
@@ -16,11 +17,7 @@ export async function readByKafkaEngine(
   messages: number,
 ): Promise<number> {
   await clickhouse.command(`CREATE DATABASE ${database}`);
-  await clickhouse.command(`
-    CREATE TABLE ${database}.${table} (
-      id Int64, user_id UUID, event_type String, payload String, amount Nullable(Decimal(12, 2)),
-      occurred_at DateTime64(6, 'UTC'), _lsn UInt64, _is_deleted UInt8, _committed_us Int64
-    ) ENGINE = ReplacingMergeTree(_lsn, _is_deleted) ORDER BY id`);
+  await clickhouse.command(buildJsonTableSql(database));
   await clickhouse.command(`
     CREATE TABLE ${database}.topic (
       after Tuple(id Int64, user_id UUID, event_type String, payload String, amount Nullable(Decimal(12, 2)),

@@ -40,7 +40,8 @@ test('messages with schemas have what those without have', { skip: withoutKafka 
   const plain = await readTopic(broker, 'plain');
   for (const [i, { key, value }] of (await readTopic(broker, 'with_schemas')).entries()) {
     const message = JSON.parse(`${value}`);
-    assert.equal(JSON.stringify(message.payload), `${plain[i]!.value}`);
+    // As text: there are numbers beyond 2^53.
+    assert.ok(`${value}`.endsWith(`,"payload":${plain[i]!.value}}`));
     assert.deepEqual(Object.keys(message), Object.keys(JSON.parse(`${recorded!.value}`)));
     assert.deepEqual(
       message.schema.fields.map(({ field }: { field: string }) => field),

@@ -49,6 +49,25 @@ export function readChange(reader: EnvelopeReader, message: KafkaMessage, orThro
   };
 }
 
+/** The message as a part of a fetched record batch, between other bytes. */
+export function withinRecords(message: KafkaMessage): KafkaMessage {
+  const { key, value } = message;
+  const parts = ['"{', key ?? '', '\0', value ?? '', '"}'].map(part => Buffer.from(part));
+  const bytes = Buffer.concat(parts);
+  const keyEnd = 2 + parts[1]!.length;
+  return {
+    ...message,
+    spans: {
+      keyBytes: bytes,
+      keyStart: key ? 2 : -1,
+      keyEnd,
+      valueBytes: bytes,
+      valueStart: value ? keyEnd + 1 : -1,
+      valueEnd: keyEnd + 1 + parts[3]!.length,
+    },
+  };
+}
+
 /** Halves must be unsigned. */
 function join(hi: number, lo: number): bigint {
   if (hi < 0 || lo < 0) throw new Error(`signed halves: ${hi}, ${lo}`);

@@ -37,6 +37,8 @@ export interface RowWriterOptions {
 const knownBytes = 32 << 20;
 /** An insert is not much larger than this: one large value may stand in many rows. */
 const maxBodyBytes = 64 << 20;
+/** Room for most batches: what is not written to takes no memory, and outgrown buffers do until they are collected. */
+const firstBodyBytes = 40 << 20;
 /** Letters that are collected before they are written. */
 const maxLetters = 10_000;
 
@@ -153,7 +155,7 @@ export class RowWriter {
     finder?: UnchangedValueFinder,
   ): Promise<number> {
     const { table, encoder, data, group, transactions, isGone } = work;
-    const body = this.#bodies.pop() ?? new ByteWriter(1 << 20);
+    const body = this.#bodies.pop() ?? new ByteWriter(firstBodyBytes);
     let failure: unknown;
     let end = to;
     while (from < end && !failure) {
