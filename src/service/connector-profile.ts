@@ -98,6 +98,20 @@ export const advisedSettings: readonly ProfileSetting[] = [
         ? undefined
         : 'while the tables that are captured are idle, the slot keeps the log of all others',
   },
+  {
+    name: 'publication.autocreate.mode',
+    advised: 'disabled',
+    fallback: 'all_tables',
+    consequence: () =>
+      'a publication that is not there yet is made by the connector, without publish_via_partition_root',
+  },
+  {
+    name: 'slot.failover',
+    advised: 'true',
+    fallback: 'false',
+    // PostgreSQL 16 and older refuse it.
+    consequence: () => undefined,
+  },
 ];
 
 function describeSkipped(value: string): string | undefined {

@@ -114,7 +114,12 @@ export class TopicTables {
       actual = (await inspectTarget(clickhouse, name))!;
       log.info({ table: qualifiedName(relation), target: `${name.database}.${name.table}` }, 'table created');
     }
-    if (!saved && actual.rows > 0 && !keepRows) throw notEmpty(relation, actual, name);
+    if (!saved && actual.rows > 0) {
+      // Of another instance, which notes the table before it writes to it.
+      await this.load();
+      saved = this.#saved.get(qualifiedName(relation));
+      if (!saved && !keepRows) throw notEmpty(relation, actual, name);
+    }
     const state = saved ? ofEpoch(saved, epoch) : newState(table, name, epoch);
     const result = new SinkTable(table, plan, actual.columns, state, options, epoch);
     // Without a source to look rows up at, none ever comes from a later time than its place in the stream.

@@ -66,6 +66,8 @@ test(`instances of a group are killed, stopped and added under load, seed ${seed
 
   const isBehind = () => (service.status().lagMessages ?? 0) > backlogLimit;
   const load = new Load({ url: db.url, seed, connections: 3, isBehind });
+  await using cleanUp = new AsyncDisposableStack();
+  cleanUp.defer(() => load.stop());
   load.start();
   await marks.pass(db.client, 'three instances');
   for (const sql of truncateSql) await db.client.query(sql);

@@ -30,6 +30,7 @@ const cases: readonly TypeCase[] = [
   ...typeCases,
   ...arrayCases,
   { type: 'hstore', setup: 'CREATE EXTENSION hstore', values: ['', 'a=>1, b=>NULL', '"=>"=>"\\"", ""=>""'] },
+  ...['name[]', 'xml[]', 'varbit[]', 'point[]'].map(type => ({ type, values: ['{}'] })),
 ];
 
 /** What is added to the id of a value that the connector's snapshot has, for the ones that are inserted and updated later. */

@@ -135,7 +135,10 @@ export const caseLosses: Record<string, readonly Pick<Loss, 'was' | 'is' | 'phas
   // A NULL among labels, or among values of a domain, takes the whole array along.
   'mood[]': [{ was: 'any', is: null }],
   'price[]': [{ was: 'any', is: null }],
-  'interval[]': [{ was: 'any', is: null }],
+  // These are missing from messages.
+  ...Object.fromEntries(
+    ['interval', 'name', 'xml', 'varbit', 'point'].map(type => [`${type}[]`, [{ was: 'any', is: null }]]),
+  ),
   'int4[]': [
     { was: '{{1,2},{3,4}}', is: '{NULL,NULL}' },
     { was: '[0:1]={1,2}', is: '{1,2}' },
