@@ -60,7 +60,7 @@ test('every wal-cdc command and flag in the documents exists', () => {
   let found = 0;
   for (const { file, text } of pages) {
     for (const line of codeLines(text)) {
-      const match = /(?:^|[\s/])wal-cdc(?:\.mjs)? +(.+)/.exec(line);
+      const match = /(?:^|[\s/])(?:wal-cdc(?:\.mjs)?|src\/main\.ts) +(.+)/.exec(line);
       if (!match) continue;
       const [command = ''] = match[1]!.split(' ');
       found++;
