@@ -147,7 +147,7 @@ test('labels in alerts and dashboard are those of the metrics', async () => {
   metrics.rowsWritten('a', 'copy', 1, 0);
   metrics.deadLettered('a', 1);
   metrics.setTableState('a', 'stopped');
-  metrics.setKafkaLag('t', 0, 1);
+  metrics.setKafkaLags([{ topic: 't', partition: 0, lag: 1 }]);
   metrics.restarted('SINK_FULL');
   const text = await metrics.registry.metrics();
   const pairs = alerts
