@@ -3,6 +3,7 @@ import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
+import packageJson from '../../package.json' with { type: 'json' };
 import { configSchema, type JsonSchema, secretSettings } from '../../scripts/chart/config-schema.ts';
 import { chartFiles, describedValues } from '../../scripts/chart.ts';
 import { leaves } from '../../src/config/setting-tree.ts';
@@ -24,6 +25,10 @@ const alerts = readdirSync(join(chartDir, 'files/alerts')).map(file => ({
 test('generated files of the chart are current', () => {
   for (const { file, text } of chartFiles())
     assert.equal(readFileSync(file, 'utf8'), text, `run "node scripts/chart.ts" to update ${file.pathname}`);
+});
+
+test('the chart runs the version of the service that it lies beside', () => {
+  assert.equal(parse(read('Chart.yaml')).appVersion, packageJson.version);
 });
 
 /** Paths of all keys, but for those in maps that are not sections. */
