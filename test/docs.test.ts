@@ -9,9 +9,9 @@ import { errorKinds } from '../src/core/errors.ts';
 import { Metrics } from '../src/observe/metrics.ts';
 
 const root = join(import.meta.dirname, '..');
-const pages = globSync(['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/**/*.md'], { cwd: root }).map(
-  file => ({ file, text: readFileSync(join(root, file), 'utf8') }),
-);
+const pages = globSync(['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/**/*.md', 'helm/*/*.md'], {
+  cwd: root,
+}).map(file => ({ file, text: readFileSync(join(root, file), 'utf8') }));
 
 /** Lines of shell and unit files, code within sentences, and the commands that hints name in double quotes. */
 function codeLines(text: string): string[] {
@@ -60,7 +60,7 @@ test('every wal-cdc command and flag in the documents exists', () => {
   let found = 0;
   for (const { file, text } of pages) {
     for (const line of codeLines(text)) {
-      const match = /(?:^|[\s/])wal-cdc(?:\.mjs)? +(.+)/.exec(line);
+      const match = /(?:^|[\s/])(?:wal-cdc(?:\.mjs)?|src\/main\.ts) +(.+)/.exec(line);
       if (!match) continue;
       const [command = ''] = match[1]!.split(' ');
       found++;

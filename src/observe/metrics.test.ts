@@ -38,7 +38,7 @@ test('values arrive with their labels, and what is not known is absent', async (
   metrics.freshness.setOldestPending(now - 2000);
   metrics.setLag(7);
   metrics.setSlot({ retainedBytes: 8, safeBytes: 9 });
-  metrics.setKafkaLag('cdc.t', 3, 10);
+  metrics.setKafkaLags([{ topic: 'cdc.t', partition: 3, lag: 10 }]);
   metrics.deadLettered('public.t', 2);
   metrics.setTableState('public.t', 'copying');
   metrics.setTableState('public.t', 'streaming');
@@ -69,4 +69,15 @@ test('values arrive with their labels, and what is not known is absent', async (
   metrics.setSlot({ retainedBytes: 8, safeBytes: null });
   assert.doesNotMatch(await metrics.registry.metrics(), /^wal_cdc_slot_safe/m);
   assert.equal(metrics.rowsTotal, 7);
+});
+
+test('the lag of a partition that is not read any more is absent', async () => {
+  const metrics = new Metrics();
+  metrics.setKafkaLags([
+    { topic: 't', partition: 0, lag: 5 },
+    { topic: 't', partition: 1, lag: 6 },
+  ]);
+  metrics.setKafkaLags([{ topic: 't', partition: 1, lag: 4 }]);
+  const lines = (await metrics.registry.metrics()).match(/^wal_cdc_kafka_lag.*/gm);
+  assert.deepEqual(lines, ['wal_cdc_kafka_lag_messages{topic="t",partition="1"} 4']);
 });

@@ -91,8 +91,10 @@ export class Metrics {
     else this.#safe.set(slot.safeBytes);
   }
 
-  setKafkaLag(topic: string, partition: number, messages: number): void {
-    this.#kafkaLag.set({ topic, partition }, messages);
+  /** Of the partitions that this instance reads now: one that another took over must not stay at its last value. */
+  setKafkaLags(lags: readonly { topic: string; partition: number; lag: number }[]): void {
+    this.#kafkaLag.reset();
+    for (const { topic, partition, lag } of lags) this.#kafkaLag.set({ topic, partition }, lag);
   }
 
   deadLettered(table: string, rows: number): void {

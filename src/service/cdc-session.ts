@@ -187,7 +187,7 @@ export class CdcSession implements PipelineSession {
     const { metrics } = this.#options;
     while (!this.#stopped) {
       try {
-        for (const { topic, partition, lag } of this.lags) metrics.setKafkaLag(topic, partition, lag);
+        metrics.setKafkaLags(this.lags);
         await this.#topics.tables.load();
         await this.#pipeline.between(() => this.#topics.tables.learn());
         await this.#upkeep.tend();
