@@ -22,7 +22,6 @@ const teardown = [
     'module.vpc.aws_subnet.private[0]',
     'module.vpc.aws_route.nat[0]',
   ],
-  ['module.vpc.aws_vpc.this'],
 ];
 
 /** How the log of the stub provider calls the middle of that. */
@@ -110,6 +109,7 @@ suite('environments/dev without a cloud', { skip: withoutTerraform }, () => {
     const storageClass = 'module.eks.helm_release.storage_class';
     assert.ok(order.isBefore('module.argocd.helm_release.argocd', storageClass));
     assert.ok(order.isBefore(storageClass, 'module.eks.aws_eks_addon.ebs_csi'));
+    assert.ok(order.isBefore('module.vpc.aws_subnet.private[0]', 'module.vpc.aws_vpc.this'));
   });
 
   test('destroy keeps that order and leaves nothing', () => {

@@ -35,7 +35,7 @@ export interface Result {
 /** A copy of terraform/ in a temporary folder, and the terraform that works on it with providers that need no cloud. */
 export class Terraform implements Disposable {
   readonly #dir: TempDir = tempDir();
-  readonly #env: NodeJS.ProcessEnv;
+  readonly env: NodeJS.ProcessEnv;
   readonly logFile = join(this.#dir.path, 'log');
 
   constructor() {
@@ -66,7 +66,7 @@ export class Terraform implements Disposable {
       at('terraformrc'),
       `provider_installation {\n  filesystem_mirror {\n    path = "${at('mirror')}"\n  }\n}\n`,
     );
-    this.#env = {
+    this.env = {
       PATH: process.env.PATH,
       HOME: this.#dir.path,
       CHECKPOINT_DISABLE: '1',
@@ -77,6 +77,10 @@ export class Terraform implements Disposable {
     };
   }
 
+  pathOf(folder: string): string {
+    return join(this.#dir.path, 'terraform', folder);
+  }
+
   /** Runs `terraform ARGS…` in a folder of terraform/, such as `modules/vpc`. */
   run(folder: string, ...args: string[]): Result {
     return this.#run(folder, args, '');
@@ -84,8 +88,8 @@ export class Terraform implements Disposable {
 
   #run(folder: string, args: string[], input: string): Result {
     const { status, stdout, stderr } = spawnSync('terraform', args, {
-      cwd: join(this.#dir.path, 'terraform', folder),
-      env: this.#env,
+      cwd: this.pathOf(folder),
+      env: this.env,
       input,
       encoding: 'utf8',
       maxBuffer: 64 << 20,
