@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { names } from '../names.ts';
-import { missingProgram, repository, terraformFolder } from './terraform.ts';
+import { checkFormat, repository, terraformFolder, withoutFormatter } from './terraform.ts';
 
 const read = (file: string) => readFileSync(join(terraformFolder, file), 'utf8');
 const files = globSync('**/*.{tf,hcl}', { cwd: terraformFolder, exclude: ['**/.terraform/**'] }).sort();
@@ -110,13 +109,7 @@ test('no secret, account or address of somebody is in the files', () => {
     }
 });
 
-test('terraform fmt would change nothing', { skip: missingProgram('terraform') }, () => {
-  const { status, stdout, stderr } = spawnSync(
-    'terraform',
-    ['fmt', '-check', '-recursive', terraformFolder],
-    {
-      encoding: 'utf8',
-    },
-  );
-  assert.equal(status, 0, stdout + stderr);
+test('terraform fmt would change nothing', { skip: withoutFormatter }, () => {
+  const { code, output } = checkFormat();
+  assert.equal(code, 0, output);
 });

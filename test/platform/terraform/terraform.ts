@@ -18,12 +18,36 @@ const fixedValues = {
   aws_region: { region: 'us-east-1' },
 };
 
-/** Why the tests with Terraform cannot run here, or false: for `skip`. */
-export const withoutTerraform = missingProgram('terraform', 'go');
+/** Where fetch-terraform.sh puts it when the machine does not have it. */
+const path = `${process.env.PATH}:${join(repository, '.cache/tools/terraform/bin')}`;
 
-export function missingProgram(...programs: string[]): string | false {
-  const missing = programs.filter(program => spawnSync(program, ['version'], { stdio: 'ignore' }).error);
-  return missing.length > 0 && `${missing.join(' and ')} not found`;
+/** Why `terraform fmt` cannot run here, or false: for `skip`. */
+export const withoutFormatter = missing('terraform');
+
+/** Why the tests with Terraform cannot run here, or false: for `skip`. */
+export const withoutTerraform = missing('terraform', 'go');
+
+function missing(...programs: string[]): string | false {
+  const names = programs.filter(
+    name => spawnSync(name, ['version'], { env: { PATH: path }, stdio: 'ignore' }).error,
+  );
+  return (
+    names.length > 0 &&
+    `${names.join(' and ')} not found${names[0] === 'terraform' ? ': test/platform/terraform/fetch-terraform.sh brings Terraform' : ''}`
+  );
+}
+
+/** `terraform fmt -check` of everything. */
+export function checkFormat(): Result {
+  const { status, stdout, stderr } = spawnSync(
+    'terraform',
+    ['fmt', '-check', '-recursive', terraformFolder],
+    {
+      env: { PATH: path },
+      encoding: 'utf8',
+    },
+  );
+  return { code: status, output: stdout + stderr };
 }
 
 export interface Result {
@@ -67,7 +91,7 @@ export class Terraform implements Disposable {
       `provider_installation {\n  filesystem_mirror {\n    path = "${at('mirror')}"\n  }\n}\n`,
     );
     this.env = {
-      PATH: process.env.PATH,
+      PATH: path,
       HOME: this.#dir.path,
       CHECKPOINT_DISABLE: '1',
       TF_IN_AUTOMATION: '1',
