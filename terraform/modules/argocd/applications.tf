@@ -1,4 +1,10 @@
 locals {
+  # Of the chart argocd-apps.
+  root_values = {
+    applications = { wal-cdc = local.root_application }
+    projects     = local.projects
+  }
+
   finalizers = ["resources-finalizer.argocd.argoproj.io"]
   here       = "https://kubernetes.default.svc"
 

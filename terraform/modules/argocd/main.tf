@@ -25,10 +25,7 @@ resource "helm_release" "root" {
   wait    = true
   timeout = 1800
 
-  values = [yamlencode({
-    applications = { wal-cdc = local.root_application }
-    projects     = local.projects
-  })]
+  values = [yamlencode(local.root_values)]
 
   depends_on = [helm_release.argocd]
 }

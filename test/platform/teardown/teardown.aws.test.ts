@@ -166,7 +166,7 @@ suite('what a cluster leaves over in AWS', { skip: withoutAws }, () => {
     );
     assert.equal(code, 0, stdout + stderr);
     assert.match(stdout, /^Cluster postgres-wal-cdc-cluster in us-east-1, account 123456789012\n/);
-    assert.match(stdout, /Destroy complete! (.*\n)+Nothing is left over/);
+    assert.match(stdout, /Destroy complete![\s\S]+Nothing is left over/);
   });
 });
 

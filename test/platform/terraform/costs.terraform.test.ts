@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { Terraform, withoutTerraform } from './terraform.ts';
+import { repository, Terraform, withoutTerraform } from './terraform.ts';
 
 interface PlannedModule {
   resources?: { type: string; values: Record<string, unknown> }[];
@@ -36,7 +38,7 @@ test('the stated costs are those of what is planned', { skip: withoutTerraform }
     planned('aws_kms_key').length * prices.kms_key +
     planned('aws_cloudwatch_log_group').length * prices.logs;
 
-  const { hour } = plan.planned_values.outputs.costs.value;
+  const { hour, month } = plan.planned_values.outputs.costs.value;
   assert.equal(hour, usd.toFixed(3));
   // Nothing else that is charged by the hour.
   const free = /^aws_(vpc|subnet|route|internet_gateway|default_security|iam_|eks_addon|vpc_endpoint)/;
@@ -44,6 +46,10 @@ test('the stated costs are those of what is planned', { skip: withoutTerraform }
     /^aws_(eks_cluster|eks_node_group|launch_template|nat_gateway|eip|kms_key|cloudwatch_log_group)$/;
   for (const { type } of resourcesOf(plan.planned_values.root_module))
     assert.match(type, type.startsWith('aws_') && !charged.test(type) ? free : /./, type);
+
+  const page = readFileSync(join(repository, 'docs/deploy.md'), 'utf8');
+  assert.ok(page.includes(`${usd.toFixed(2)} USD an hour`), `docs/deploy.md does not say ${usd.toFixed(2)}`);
+  assert.ok(page.includes(`${month} USD a month`), `docs/deploy.md does not say ${month}`);
 });
 
 function resourcesOf(module: PlannedModule): { type: string; values: Record<string, unknown> }[] {

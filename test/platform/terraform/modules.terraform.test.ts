@@ -22,4 +22,17 @@ suite('terraform test', { skip: withoutTerraform }, () => {
       assert.equal(code, 0, output);
       t.diagnostic(/^Success!.*$/m.exec(output)![0]);
     });
+
+  test('what Argo CD is told can be printed, for a cluster without a cloud', () => {
+    const folder = 'modules/argocd';
+    terraform.init(folder);
+    const printed = (expression: string) =>
+      terraform.succeedWithInput(
+        folder,
+        expression,
+        ...['console', '-var-file=../../environments/dev/terraform.tfvars.example'],
+      );
+    assert.match(printed('yamlencode(local.root_values)'), /^"applications":\n(.*\n)+"projects":\n/m);
+    assert.match(printed('yamlencode(local.argocd_values)'), /argoproj\.io_Application/);
+  });
 });
