@@ -9,7 +9,10 @@ import { repository } from './terraform/terraform.ts';
 const read = (file: string) => readFileSync(join(repository, file), 'utf8');
 const page = read('docs/deploy.md');
 const commands = [...page.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block]) =>
-  block!.trim().split('\n'),
+  block!
+    .replaceAll(/\\\n */g, '')
+    .trim()
+    .split('\n'),
 );
 const dev = 'terraform/environments/dev';
 
@@ -26,7 +29,7 @@ test('every command is one that a shell can read, of a program that the page ask
   for (const line of commands) {
     const { status, stderr } = spawnSync('bash', ['-n'], { input: line, encoding: 'utf8' });
     assert.equal(status, 0, `${line}\n${stderr}`);
-    assert.match(line, /^(aws|cd|cp|helm|kubectl|npx wal-cdc|scripts\/teardown|terraform)( |$)/);
+    assert.match(line, /^(aws|cd|cp|docker|helm|kubectl|npx wal-cdc|scripts\/teardown|terraform)( |$)/);
   }
 });
 
@@ -87,7 +90,8 @@ test('the commands that Terraform prints are those of the page', () => {
 });
 
 test('namespaces and versions of charts are those of Terraform', () => {
-  const namespaces = [names.argocdNamespace, ...names.workloadNamespaces];
+  // The last is that of the service alone, whose name is anybody's.
+  const namespaces = [names.argocdNamespace, ...names.workloadNamespaces, 'pipeline'];
   for (const line of commands)
     for (const [, name] of line.matchAll(/(?:kubectl -n| --namespace|delete namespace) ([\w-]+)/g))
       assert.ok(namespaces.includes(name!), line);
