@@ -39,7 +39,7 @@ const cases: [string, Record<string, string>, string[], RegExp][] = [
     'a state that knows nothing',
     { aws: '', terraform: 'exit 1' },
     ['--dir', 'DIR'],
-    /does not say the name: pass --cluster, and --sweep-only if the cluster is gone/,
+    /does not know the name in .*: run terraform init there, or pass --cluster, and --sweep-only if/,
   ],
   ['a sweep without a name', { aws: '' }, ['--sweep-only'], /--sweep-only needs --cluster/],
   [
@@ -96,4 +96,31 @@ test('what cannot be listed is not taken for gone', async () => {
   );
   assert.equal(code, 2);
   assert.doesNotMatch(stdout, /Nothing is left over/);
+});
+
+/** An account without anything in it, except what is said before. */
+const emptyAccount = 'case "$1" in sts) echo 1;; eks) echo ResourceNotFoundException; exit 254;; esac';
+
+test('a destroy that stopped half-way is gone on with: name and region are those of the variables', async () => {
+  const { code, stdout, stderr } = await withPrograms(
+    {
+      aws: emptyAccount,
+      terraform: `case "$*" in *output*) exit 1;; *console*) echo '"c"';; esac`,
+    },
+    ['--dir', 'DIR', '--yes'],
+  );
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^Cluster c in c, account 1\nNothing is left over/);
+});
+
+test('what goes by itself is waited for', async () => {
+  const { code, stdout, stderr } = await withPrograms(
+    {
+      sleep: '',
+      aws: `case "$*" in *volumes*) [ -e "$0.asked" ] || echo vol-1; : >"$0.asked";; esac; ${emptyAccount}`,
+    },
+    ['--sweep-only', '--cluster', 'c', '--region', 'r', '--wait', '60'],
+  );
+  assert.equal(code, 0, stdout + stderr);
+  assert.doesNotMatch(stdout, /Left over/);
 });

@@ -96,6 +96,19 @@ test('what costs or is found by its tag carries the tag of the cluster', () => {
   assert.match(readFileSync(join(repository, 'scripts/teardown'), 'utf8'), new RegExp(names.clusterTag));
 });
 
+test('the default storage class makes volumes that go with their claims', () => {
+  const storageClass = read('modules/eks/storage-class/templates/gp3.yaml');
+  for (const line of [
+    'storageclass.kubernetes.io/is-default-class: "true"',
+    'provisioner: ebs.csi.aws.com',
+    'type: gp3',
+    'encrypted: "true"',
+    'volumeBindingMode: WaitForFirstConsumer',
+    'reclaimPolicy: Delete',
+  ])
+    assert.match(storageClass, new RegExp(`^ *${line}$`, 'm'));
+});
+
 test('no secret, account or address of somebody is in the files', () => {
   for (const file of globSync('**/*', {
     cwd: terraformFolder,
