@@ -125,7 +125,20 @@ export class TopicTables {
     // Without a source to look rows up at, none ever comes from a later time than its place in the stream.
     if (!catalog) result.settledAt = 0n;
     if (!saved) await sink.saveTable(result);
+    this.#warnOfAbsent(relation, table, source?.columns ?? []);
     return result;
+  }
+
+  /** Columns that the connector leaves out, on purpose or not, are for somebody to know of. */
+  #warnOfAbsent(relation: Relation, { key }: Table, columns: Table['columns']): void {
+    const isInMessages = (name: string) => relation.columns.some(column => column.name === name);
+    const isWhole = relation.columns.some(({ name }) => !key.includes(name));
+    const absent = columns.map(({ name }) => name).filter(name => !isInMessages(name));
+    if (isWhole && absent.length > 0)
+      this.#options.log.warn(
+        { table: qualifiedName(relation), columns: absent },
+        'messages lack columns that the table has: they stay empty. See "What Debezium changes" in docs/types.md',
+      );
   }
 
   /** Makes columns of `relation` that ClickHouse does not have yet. */
