@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { globSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { Terraform, terraformFolder, withoutTerraform } from './terraform.ts';
+import { parse } from 'yaml';
+import { repository, Terraform, terraformFolder, withoutTerraform } from './terraform.ts';
 
 /** Everything with files `tests/*.tftest.hcl`. */
 const folders = [
@@ -23,16 +25,25 @@ suite('terraform test', { skip: withoutTerraform }, () => {
       t.diagnostic(/^Success!.*$/m.exec(output)![0]);
     });
 
-  test('what Argo CD is told can be printed, for a cluster without a cloud', () => {
-    const folder = 'modules/argocd';
-    terraform.init(folder);
-    const printed = (expression: string) =>
-      terraform.succeedWithInput(
-        folder,
-        expression,
-        ...['console', '-var-file=../../environments/dev/terraform.tfvars.example'],
-      );
-    assert.match(printed('yamlencode(local.root_values)'), /^"applications":\n(.*\n)+"projects":\n/m);
-    assert.match(printed('yamlencode(local.argocd_values)'), /argoproj\.io_Application/);
+  test('docs/deploy.md prints what Argo CD is told, for a cluster without a cloud', () => {
+    const page = readFileSync(join(repository, 'docs/deploy.md'), 'utf8');
+    const [block] = /^terraform -chdir=terraform\/modules\/argocd init\n[^`]*/m.exec(page)!;
+    copyFileSync(
+      terraform.pathOf('environments/dev/terraform.tfvars.example'),
+      terraform.pathOf('environments/dev/terraform.tfvars'),
+    );
+    const root = terraform.pathOf('..');
+    execFileSync('bash', ['-euc', block], {
+      cwd: root,
+      env: terraform.env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const values = (file: string) => parse(readFileSync(join(root, file), 'utf8'));
+    assert.deepEqual(Object.keys(values('root.yaml')), ['applications', 'projects']);
+    assert.equal(values('root.yaml').applications['wal-cdc'].source.path, 'apps');
+    assert.match(
+      values('argocd.yaml').configs.cm['resource.customizations.health.argoproj.io_Application'],
+      /obj\.status\.health/,
+    );
   });
 });
