@@ -7,7 +7,7 @@ import type { Problem } from '../observe/status.ts';
 import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import { DeadLetters, type LetterFilter } from '../sinks/clickhouse/dead-letters.ts';
 import { rowOf } from '../sinks/clickhouse/letter-row.ts';
-import { listTables } from '../sources/wal/catalog.ts';
+import { listTables, type SourceTable } from '../sources/wal/catalog.ts';
 import { quoteLiteral, quoteTable } from '../sources/wal/connect.ts';
 import {
   type LetterRow,
@@ -110,8 +110,12 @@ async function verifyTopics(options: VerifyPipelineOptions): Promise<PipelineVer
     await catchUp.reach(0n);
     const rows = await control.loadTables();
     const states = new Map(rows.map(row => [qualifiedName(row), row.state]));
-    const described = await Promise.all(rows.map(({ schema, name }) => catalog.describe(schema, name)));
-    const chosen = chooseTables({ tables: described.filter(source => source !== undefined) }, options.tables);
+    const described: SourceTable[] = [];
+    for (const { schema, name } of rows) {
+      const source = await catalog.describe(schema, name);
+      if (source) described.push(source);
+    }
+    const chosen = chooseTables({ tables: described }, options.tables);
     const fits = await fitTables(chosen, config, states, sink.clickhouse, sink.capabilities);
     const replicated = fits.filter(fit => fit.state?.phase === 'streaming' && fit.actual && !fit.problem);
     const result = await verifyTables({

@@ -99,7 +99,8 @@ test('Avro, with a registry, gives the same tables', { skip: withoutKafka }, asy
   await db.client.query(schemaSql);
   await using replication = await startCdcReplication(db, {
     connector: source => ({ ...debeziumDefaults(source), ...avroConverters(registry.nativeUrl) }),
-    settings: { ...leavesOut, 'kafka.registry': registry.url },
+    // Avro knows no such names: the connector writes others.
+    settings: { exclude: ['public.parted_*', 'public."We ird.Tab""le"'], 'kafka.registry': registry.url },
   });
   for (const sql of changesSql) await db.client.query(sql);
   await replication.expectEqual();

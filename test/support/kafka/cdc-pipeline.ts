@@ -8,6 +8,7 @@ import type { ClickHouse } from '../../../src/sinks/clickhouse/client.ts';
 import { sharedClickHouse } from '../clickhouse.ts';
 import { RunningCommand } from '../command-line.ts';
 import type { TestDatabase } from '../postgres.ts';
+import { waitFor } from '../wait-for.ts';
 import type { KafkaBroker } from './broker.ts';
 import type { KafkaConnect } from './connect.ts';
 import { type ConnectorSource, platformProfile } from './platform-profile.ts';
@@ -69,14 +70,22 @@ export async function startCdcPipeline(
   const own = options.withoutCatalog ? flags : withCatalog;
   const log = createLog({ level: process.env.WAL_CDC_TEST_LOG ? 'debug' : 'silent', format: 'pretty' });
   const { clickhouse } = await connectClickHouse(splitAddress(server.url));
-  const verify = () =>
-    verifyPipeline({
-      config: complete,
-      clickhouse: splitAddress(server.url),
-      tables: [],
-      log,
-      signal: new AbortController().signal,
-    });
+  const verify = async () => {
+    let result: PipelineVerification | undefined;
+    // A topic that is new is noticed after a while.
+    const hasCome = async () => {
+      result = await verifyPipeline({
+        config: complete,
+        clickhouse: splitAddress(server.url),
+        tables: [],
+        log,
+        signal: new AbortController().signal,
+      });
+      return !result.stopped.some(({ code }) => code === 'TABLE_UNKNOWN');
+    };
+    await waitFor(hasCome, { what: 'a message of every table' });
+    return result!;
+  };
   return {
     config: loadConfig({ flags: own }),
     clickhouse,
