@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
+import { CdcError } from '../core/errors.ts';
 import type { Lsn } from '../core/lsn.ts';
 import type { Log } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
@@ -25,6 +26,9 @@ const connectorPatienceMs = 3000;
 /** How long the instances that run may save no progress; then one runs here as well. */
 const servicePatienceMs = 5000;
 
+/** How often it is run here before that is given up. */
+const mostRuns = 10;
+
 /**
  * Brings ClickHouse up to what PostgreSQL has, as far as that can be known through a connector: to where the topics end a
  * moment later. Beside instances that run it waits for their checkpoints; when there are none, the pipeline is run here.
@@ -41,6 +45,7 @@ export class TopicCatchUp {
     const wanted = await listTopicEnds(this.#options.config);
     let seen = '';
     let movedAtMs = performance.now();
+    let runs = 0;
     for (;;) {
       const saved = await this.#savedOffsets();
       const isReached = wanted.every(
@@ -52,11 +57,21 @@ export class TopicCatchUp {
         seen = now;
         movedAtMs = performance.now();
       } else if (performance.now() - movedAtMs > servicePatienceMs) {
+        if (runs++ === mostRuns) throw this.#stuck();
         await this.#run();
-        return;
+        // Beside instances that are only slow it has read some of the partitions.
+        movedAtMs = performance.now();
       }
       await this.#pause();
     }
+  }
+
+  #stuck(): CdcError {
+    return new CdcError(
+      'SERVICE_STUCK',
+      `the instances of pipeline "${this.#options.config.pipeline}" save no progress: partitions that they have are not read to their ends`,
+      { hint: 'Look at their logs and at "wal-cdc status".' },
+    );
   }
 
   /** Until the connector has confirmed the position, or has had the time that it needs. */
