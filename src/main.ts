@@ -1,5 +1,4 @@
 import { inspect } from 'node:util';
-import { setFlagsFromString } from 'node:v8';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import type { ListOptions } from './cli/dead-letters.ts';
@@ -14,10 +13,6 @@ interface Options {
   json?: boolean;
   [name: string]: unknown;
 }
-
-// Rows leave next to nothing on the heap. V8 would keep the large young generation that loading the modules makes, and collect
-// the arrays of written batches seldom: 50 MB.
-setFlagsFromString('--semi-space-growth-factor=1');
 
 const groups: Record<string, string> = {
   'dead-letters': 'Rows and messages that could not be written: list, show, replay, discard.',
