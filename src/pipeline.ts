@@ -2,6 +2,7 @@ import type { Batch, Transactions } from './core/batch.ts';
 import { crashPoint } from './core/crash-point.ts';
 import { CdcError } from './core/errors.ts';
 import type { Lsn } from './core/lsn.ts';
+import { postgresEpochMs } from './core/postgres-epoch.ts';
 import type { Sink } from './core/sink.ts';
 import type { Source } from './core/source.ts';
 import type { Freshness } from './observe/freshness.ts';
@@ -21,7 +22,6 @@ export interface PipelineOptions {
 /** Under load checkpoints are saved this often: rows may be ahead of a checkpoint, which replay absorbs. */
 const checkpointIntervalMs = 250;
 const longestDelayMs = 1000;
-const postgresEpochMs = 946_684_800_000;
 
 /**
  * The only loop: read → write → checkpoint → ack. A position is acked after a checkpoint that holds it was saved, and

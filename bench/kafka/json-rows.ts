@@ -1,5 +1,6 @@
 import { Op } from '../../src/core/batch.ts';
 import type { ByteWriter } from '../../src/core/byte-writer.ts';
+import { postgresEpochUs } from '../../src/core/postgres-epoch.ts';
 import type { Relation } from '../../src/core/relation.ts';
 import {
   EnvelopeFields,
@@ -10,7 +11,6 @@ import {
 import { table } from '../workload.ts';
 
 /** µs between the Unix epoch and PostgreSQL's. */
-const postgresEpochUs = 946_684_800_000_000;
 
 /**
  * What a straightforward service does: parses a message, adds to its row what orders it, and writes the row as a line of

@@ -453,6 +453,17 @@ export class CdcError extends Error {
   }
 }
 
+/** Built without a stack trace: for what may be thrown once per row or message. */
+export class StacklessError extends Error {
+  constructor(message: string) {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    super(message);
+    Error.stackTraceLimit = stackTraceLimit;
+    this.name = new.target.name;
+  }
+}
+
 /** Makes an error without a stack trace: for what may happen once per row. */
 export function withoutStack<E extends Error>(make: () => E): E {
   const { stackTraceLimit } = Error;

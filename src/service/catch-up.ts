@@ -8,6 +8,7 @@ import { Metrics } from '../observe/metrics.ts';
 import type { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import { inspectSlot } from '../sources/wal/slot.ts';
 import type { ClickHouseAddress } from './clickhouse-address.ts';
+import { runUntilAborted } from './run-until-aborted.ts';
 import { askForReasons } from './running-service.ts';
 import type { SourceSession } from './source-setup.ts';
 import { WalService } from './wal-service.ts';
@@ -118,12 +119,8 @@ export class CatchUp {
       keepRows: false,
       until,
     });
-    const stop = () => service.stop();
-    signal.addEventListener('abort', stop);
     try {
-      signal.throwIfAborted();
-      await service.run();
-      signal.throwIfAborted();
+      await runUntilAborted(service, signal);
       return true;
     } catch (error) {
       const { action, code } = asCdcError(error);
@@ -131,8 +128,6 @@ export class CatchUp {
       // Every table is stopped: there is nothing to bring up to date.
       if (action === 'stop-table') return true;
       throw error;
-    } finally {
-      signal.removeEventListener('abort', stop);
     }
   }
 

@@ -6,6 +6,7 @@ import { dropPublication } from '../sources/wal/publication.ts';
 import { dropSlot } from '../sources/wal/slot.ts';
 import { listConnectorSlots } from './connector-slots.ts';
 import { waitForOpenTransactions } from './open-transactions.ts';
+import { runUntilAborted } from './run-until-aborted.ts';
 import { SourceRows } from './source-rows.ts';
 import { openSource } from './source-setup.ts';
 import type { ModeSwitch } from './switch-mode.ts';
@@ -31,7 +32,6 @@ export async function switchToCdc(own: ModeSwitch): Promise<void> {
     await waitForOpenTransactions(source.client, log, 'the switch to mode cdc', signal);
     const begin = await listTopicEnds(config);
     await deliverTo(own, await rows.settle());
-    signal.throwIfAborted();
     const offsets = new TopicOffsets(control);
     await offsets.begin(begin);
     await stopKeyless(own);
@@ -58,14 +58,7 @@ async function deliverTo({ config, clickhouse, log, signal }: ModeSwitch, marker
     keepRows: false,
     until: marker,
   });
-  const stop = () => service.stop();
-  signal.addEventListener('abort', stop);
-  try {
-    signal.throwIfAborted();
-    await service.run();
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
+  await runUntilAborted(service, signal);
 }
 
 /** Rows without a key that both sides delivered would be there twice. */

@@ -8,6 +8,7 @@ import type { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import { CdcService } from './cdc-service.ts';
 import type { ClickHouseAddress } from './clickhouse-address.ts';
 import { listConnectorSlots } from './connector-slots.ts';
+import { runUntilAborted } from './run-until-aborted.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import { listTopicEnds } from './topic-ends.ts';
 
@@ -101,15 +102,7 @@ export class TopicCatchUp {
     log.warn('no instance of the pipeline makes progress: it is run here until the topics end');
     const metrics = new Metrics();
     const service = new CdcService({ config, clickhouse, metrics, log, keepRows: false, until: 'current' });
-    const stop = () => service.stop();
-    signal.addEventListener('abort', stop);
-    try {
-      signal.throwIfAborted();
-      await service.run();
-      signal.throwIfAborted();
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
+    await runUntilAborted(service, signal);
   }
 
   async #pause(): Promise<void> {

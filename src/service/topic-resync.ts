@@ -22,6 +22,7 @@ import type { CopyOutcome } from './await-copies.ts';
 import { type ClickHouseAddress, connectClickHouse, targetOptions } from './clickhouse-address.ts';
 import { knownColumns } from './column-changes.ts';
 import { findInvalidValue } from './invalid-values.ts';
+import { runUntilAborted } from './run-until-aborted.ts';
 import { createShadow } from './shadow.ts';
 import { SourceCatalog } from './source-catalog.ts';
 import { SourceRows } from './source-rows.ts';
@@ -116,7 +117,7 @@ interface Resync extends Omit<TopicResyncOptions, 'clickhouse'> {
 type SavedTable = Awaited<ReturnType<ControlTables['loadTables']>>[number];
 
 async function copyAfresh(own: Resync, { schema, name, state }: SavedTable): Promise<CopyOutcome> {
-  const { config, catalog, rows, control, epoch, signal } = own;
+  const { config, catalog, rows, control, epoch } = own;
   const table = qualifiedName({ schema, name });
   const source = await catalog.describe(schema, name);
   if (!source) throw new CdcError('NO_TABLES', `table ${table} is not in the database any more`);
@@ -147,7 +148,6 @@ async function copyAfresh(own: Resync, { schema, name, state }: SavedTable): Pro
       // From here on every instance writes it again, if it was stopped.
       await control.saveTable({ schema, name }, begun);
       await copyRows(own, source, copy);
-      signal.throwIfAborted();
       const { copiedRows, stopped } = copy.state;
       if (stopped) {
         await control.saveTable({ schema, name }, { ...begun, phase: 'stopped', stopped });
@@ -234,14 +234,7 @@ async function copyRows(own: Resync, source: SourceTable, table: SinkTable): Pro
     settleSource: () => rows.settle(),
     between: task => task(),
   });
-  const stop = () => copier.stop();
-  signal.addEventListener('abort', stop);
-  try {
-    signal.throwIfAborted();
-    await copier.run([{ source, table }]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
+  await runUntilAborted({ run: () => copier.run([{ source, table }]), stop: () => copier.stop() }, signal);
 }
 
 async function removeOlder(

@@ -1,6 +1,7 @@
 import { Op, RowGroup, type Transactions } from '../../core/batch.ts';
 import { ByteWriter } from '../../core/byte-writer.ts';
 import { CdcError, withoutStack } from '../../core/errors.ts';
+import { postgresEpochUs } from '../../core/postgres-epoch.ts';
 import { qualifiedName, type Relation } from '../../core/relation.ts';
 import { Kind, Marker } from '../../core/tuple.ts';
 import { columnAt, readInt32, skipTuple, valueLength } from '../../core/tuple-fields.ts';
@@ -12,11 +13,10 @@ import { InvalidValue } from './types/codec.ts';
 import { writeInteger } from './types/int64.ts';
 
 /** µs between the Unix epoch and PostgreSQL's. */
-const epochOffsetUs = 946_684_800_000_000;
 
 /** A time of PostgreSQL's as µs since 1970. */
 export function microsOfPostgres(us: number): bigint {
-  return BigInt(us) + BigInt(epochOffsetUs);
+  return BigInt(us) + BigInt(postgresEpochUs);
 }
 
 export interface EncoderColumn {
@@ -335,7 +335,7 @@ export class RowEncoder {
     this.#writeVersion(group, at, placeOffset, transactions, out);
     out.writeByte(deleted);
     const transaction = group.index[at + RowGroup.transaction]!;
-    writeInteger(out, transactions.committedAtUs[transaction]! + epochOffsetUs, 8);
+    writeInteger(out, transactions.committedAtUs[transaction]! + postgresEpochUs, 8);
   }
 
   #writeVersion(

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Op, type PoisonMessage, RowGroup } from '../../core/batch.ts';
 import type { ByteWriter } from '../../core/byte-writer.ts';
 import type { Relation } from '../../core/relation.ts';
-import type { BatchBuilder } from '../wal/batch-builder.ts';
+import type { BatchBuilder } from '../batch-builder.ts';
 import { AssignedPartition } from './assigned-partition.ts';
 import { BatchFiller, noLayout } from './batch-filler.ts';
 import { EnvelopeKind, type EnvelopeReader, type KafkaMessage, type Layout } from './envelope.ts';

@@ -1,7 +1,8 @@
 import type { Batch, PoisonMessage } from '../../core/batch.ts';
 import type { Lsn } from '../../core/lsn.ts';
+import { postgresEpochUs } from '../../core/postgres-epoch.ts';
 import type { Relation } from '../../core/relation.ts';
-import { BatchBuilder, BufferPool } from '../wal/batch-builder.ts';
+import { BatchBuilder, BufferPool } from '../batch-builder.ts';
 import type { AssignedPartition } from './assigned-partition.ts';
 import {
   EnvelopeKind,
@@ -46,9 +47,6 @@ export interface BatchFillerOptions {
   /** Ends the batch: what comes next belongs to another one. */
   finish(batch: BatchBuilder, poison: PoisonMessage[]): void;
 }
-
-/** µs between the Unix epoch and PostgreSQL's. */
-const postgresEpochUs = 946_684_800_000_000;
 
 export const noLayout: Layout = { names: [], wires: [], key: undefined };
 

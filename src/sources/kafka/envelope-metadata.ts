@@ -1,7 +1,5 @@
+import { postgresEpochUs } from '../../core/postgres-epoch.ts';
 import { type EnvelopeFields, MalformedEnvelope } from './envelope.ts';
-
-/** µs between the Unix epoch and PostgreSQL's. */
-export const epochOffsetUs = 946_684_800_000_000;
 
 /** What an envelope says of its change, as text or null; `undefined` where it says nothing. */
 export interface Metadata {
@@ -58,5 +56,5 @@ function parseTime({ tsUs, tsMs }: Metadata): number {
   const text = tsUs ?? tsMs;
   if (text == null) return Number.NaN;
   if (!/^-?\d{1,16}$/.test(text)) throw new MalformedEnvelope(`the time of the commit is ${text}`);
-  return Number(text) * (tsUs == null ? 1000 : 1) - epochOffsetUs;
+  return Number(text) * (tsUs == null ? 1000 : 1) - postgresEpochUs;
 }

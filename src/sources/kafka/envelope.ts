@@ -1,4 +1,5 @@
 import type { ByteWriter } from '../../core/byte-writer.ts';
+import { StacklessError } from '../../core/errors.ts';
 import type { Wire } from '../../core/relation.ts';
 
 /** A message as Kafka has it. */
@@ -122,12 +123,4 @@ export interface EnvelopeReader extends Readonly<EnvelopeFields> {
 }
 
 /** A message that cannot be read as an envelope. Built without a stack trace: a topic full of them must not cost one each. */
-export class MalformedEnvelope extends Error {
-  constructor(reason: string) {
-    const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = 0;
-    super(reason);
-    Error.stackTraceLimit = limit;
-    this.name = 'MalformedEnvelope';
-  }
-}
+export class MalformedEnvelope extends StacklessError {}

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch, PoisonMessage } from '../../core/batch.ts';
 import { CdcError } from '../../core/errors.ts';
 import type { Lsn } from '../../core/lsn.ts';
+import { postgresEpochMs } from '../../core/postgres-epoch.ts';
 import type { Source } from '../../core/source.ts';
-import type { BatchBuilder } from '../wal/batch-builder.ts';
+import type { BatchBuilder } from '../batch-builder.ts';
 import type { AssignedPartition, PartitionPosition } from './assigned-partition.ts';
 import { BatchFiller, type BatchFillerOptions } from './batch-filler.ts';
 import { Consumer, type ConsumerOptions } from './consumer.ts';
@@ -26,7 +27,6 @@ export interface KafkaSourceOptions
   revokeTimeoutMs?: number;
 }
 
-const postgresEpochMs = 946_684_800_000;
 /** Messages without changes are worth a checkpoint this often. */
 const idlePositionIntervalMs = 10_000;
 /** For the last commit. */

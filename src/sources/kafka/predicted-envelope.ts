@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { Op } from '../../core/batch.ts';
 import type { ByteWriter } from '../../core/byte-writer.ts';
+import { postgresEpochUs } from '../../core/postgres-epoch.ts';
 import type { EnvelopeFields, Layout, MessageSpans } from './envelope.ts';
 import type { JsonValues } from './json-values.ts';
 import { Literals, type Span } from './literals.ts';
@@ -45,8 +46,6 @@ export interface EnvelopeShape {
   /** In the order in which they stand in the message. */
   values: readonly EnvelopeValue[];
 }
-
-const epochOffsetUs = 946_684_800_000_000;
 
 /**
  * An envelope like one that was read before: the same bytes but for its values, which lie between them. What was found out
@@ -125,11 +124,11 @@ export class PredictedEnvelope {
           break;
         case Role.micros:
           pos = values.integer(pos, end);
-          committedAtUs = values.number - epochOffsetUs;
+          committedAtUs = values.number - postgresEpochUs;
           break;
         case Role.millis:
           pos = values.integer(pos, end);
-          committedAtUs = values.number * 1000 - epochOffsetUs;
+          committedAtUs = values.number * 1000 - postgresEpochUs;
           break;
         case Role.op:
           if (pos + 3 > end || src.bytes[pos] !== 34 || src.bytes[pos + 2] !== 34) return false;

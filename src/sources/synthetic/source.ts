@@ -1,8 +1,9 @@
 import type { Batch } from '../../core/batch.ts';
 import type { ByteWriter } from '../../core/byte-writer.ts';
 import type { Lsn } from '../../core/lsn.ts';
+import { postgresEpochMs } from '../../core/postgres-epoch.ts';
 import type { Source } from '../../core/source.ts';
-import { BatchBuilder, BufferPool } from '../wal/batch-builder.ts';
+import { BatchBuilder, BufferPool } from '../batch-builder.ts';
 import { userEventsRelation } from './table.ts';
 import type { UserEvents } from './user-events.ts';
 
@@ -22,7 +23,6 @@ export interface SyntheticSourceOptions {
 const rowsAtOnce = 2000;
 /** Rows are generated this often while a batch is being written. */
 const aheadIntervalMs = 5;
-const postgresEpochMs = 946_684_800_000;
 
 /**
  * Generated rows. The sequence number is position, commit LSN and LSN of its change at once, so that versions rise with it

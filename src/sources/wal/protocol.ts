@@ -1,3 +1,5 @@
+import { postgresEpochUs } from '../../core/postgres-epoch.ts';
+
 // Replication messages: docs "Streaming Replication Protocol"; pgoutput: "Logical Replication Message Formats".
 
 /** CopyData payloads of a walsender. */
@@ -19,9 +21,6 @@ export const Message = {
   truncate: 0x54, // 'T'
   logical: 0x4d, // 'M'
 } as const;
-
-/** µs between the Unix epoch and PostgreSQL's, 2000-01-01. */
-export const postgresEpochUs = 946_684_800_000_000;
 
 export interface RelationMessage {
   id: number;

@@ -3,10 +3,11 @@ import { type Batch, Op } from '../../core/batch.ts';
 import type { ByteWriter } from '../../core/byte-writer.ts';
 import { CdcError } from '../../core/errors.ts';
 import { formatLsn, type Lsn } from '../../core/lsn.ts';
+import { postgresEpochMs } from '../../core/postgres-epoch.ts';
 import type { PgType, Relation } from '../../core/relation.ts';
 import type { Source } from '../../core/source.ts';
+import { BatchBuilder, BufferPool } from '../batch-builder.ts';
 import { type BackendError, decodeErrorResponse } from './backend-error.ts';
-import { BatchBuilder, BufferPool } from './batch-builder.ts';
 import { queryError, quoteIdent, quoteLiteral } from './connect.ts';
 import { CopyFramer } from './copy-framer.ts';
 import {
@@ -14,7 +15,6 @@ import {
   decodeTruncate,
   encodeStandbyStatus,
   Message,
-  postgresEpochUs,
   primaryKeepalive,
   type RelationMessage,
   xLogData,
@@ -149,9 +149,7 @@ export class WalStream implements Source {
 
   get oldestPendingMs(): number | undefined {
     const transactions = this.#finished[0]?.transactions ?? this.#builder.transactions;
-    return transactions.count === 0
-      ? undefined
-      : transactions.committedAtUs[0]! / 1000 + postgresEpochUs / 1000;
+    return transactions.count === 0 ? undefined : transactions.committedAtUs[0]! / 1000 + postgresEpochMs;
   }
 
   read(): Promise<Batch> {

@@ -1,4 +1,5 @@
 import type { ByteWriter } from '../../../core/byte-writer.ts';
+import { StacklessError } from '../../../core/errors.ts';
 
 /**
  * Writes the RowBinary form of one value that is not NULL: `src[start..end)` is PostgreSQL's binary (send) or text
@@ -32,12 +33,4 @@ export interface Codec {
 export type OnInvalid = 'fail' | 'null' | 'clamp' | 'string';
 
 /** Thrown by `Encode`. Built without a stack trace: a column full of such values must not cost one each. */
-export class InvalidValue extends Error {
-  constructor(reason: string) {
-    const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = 0;
-    super(reason);
-    Error.stackTraceLimit = limit;
-    this.name = 'InvalidValue';
-  }
-}
+export class InvalidValue extends StacklessError {}

@@ -1,7 +1,7 @@
-import { type Batch, RowGroup, Transactions, type Truncate } from '../../core/batch.ts';
-import { ByteWriter } from '../../core/byte-writer.ts';
-import type { Lsn } from '../../core/lsn.ts';
-import type { Relation } from '../../core/relation.ts';
+import { type Batch, RowGroup, Transactions, type Truncate } from '../core/batch.ts';
+import { ByteWriter } from '../core/byte-writer.ts';
+import type { Lsn } from '../core/lsn.ts';
+import type { Relation } from '../core/relation.ts';
 
 /** Collects the changes of the next batch. */
 export class BatchBuilder {
