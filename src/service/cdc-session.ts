@@ -74,6 +74,7 @@ export class CdcSession implements PipelineSession {
       readerOf: () => new TopicReader({ placeholder: kafka.connector.placeholder, registry }),
       relationOf: buildRelations(),
       savedPositions: async partitions => {
+        await this.#pipeline.between(async () => this.#topics.sink.forgetValues());
         await this.#topics.tables.removeTruncated();
         return this.#offsets.load(partitions);
       },

@@ -81,6 +81,11 @@ export class ClickHouseSink implements Sink {
     return this.#rows.writeLetters(letters);
   }
 
+  /** Forgets what is known of rows: another instance may write them meanwhile. Not while a batch is written. */
+  forgetValues(): void {
+    for (const table of this.tables.values()) this.#rows.forget(table);
+  }
+
   /** Makes inserts that ride out an outage give up. */
   stop(): void {
     this.#patience.stop();

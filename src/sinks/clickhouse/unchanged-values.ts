@@ -143,7 +143,7 @@ export class UnchangedValueFinder {
         if (after !== undefined && after !== before) wanted.add(after);
         if (!letters.isEmpty && !written.has(before)) this.#addLettered(step, data, lettered);
       }
-      if (before !== after) written.delete(before);
+      if (this.#endsKey(step)) written.delete(before);
       if (after !== undefined) written.add(after);
     }
     this.hasAskedSource = false;
@@ -210,7 +210,7 @@ export class UnchangedValueFinder {
         }
       }
       if (!isSure) this.#unsureRows.add(row);
-      if (before !== after) sure.delete(before);
+      if (this.#endsKey(step)) sure.delete(before);
       if (after !== undefined) sure.set(after, isSure);
     }
     return true;
@@ -219,6 +219,14 @@ export class UnchangedValueFinder {
   /** Whether what is known of the key before may be older than the row that moved away from it. */
   #isUnordered({ before, after }: Step): boolean {
     return before !== after && !this.#options.inOrder;
+  }
+
+  /**
+   * Whether there is no row under the key before any more. A move that comes out of another partition than the changes of that
+   * key does not say so: in between another row may have taken the key.
+   */
+  #endsKey(step: Step): boolean {
+    return step.before !== step.after && (step.after === undefined || !this.#isUnordered(step));
   }
 
   /** Whether row `i` of the stretch lacks what only a letter has that was written since the stretch was prepared. */
@@ -238,7 +246,8 @@ export class UnchangedValueFinder {
   ): boolean {
     this.#own.requireFitting(i);
     const { encoder, known } = this;
-    const { before, after, lacking } = this.#steps.of(data, group, i);
+    const step = this.#steps.of(data, group, i);
+    const { before, after, lacking } = step;
     const values = known.reader(i, before);
     const respelled = this.#own.respelled(i);
     const isThere = !lacking || values !== undefined;
@@ -247,7 +256,7 @@ export class UnchangedValueFinder {
     else if (!this.#options.fetchSourceRow && !this.#isOutdated(group, i, transactions, before, after))
       throw withoutStack(() => missingValue(encoder, keyText(encoder, data, lacking.tuple, lacking.old)));
     else encodeTombstone(encoder, loneChange(encoder, data, group, i, transactions), out);
-    if (before !== after) known.delete(before);
+    if (this.#endsKey(step)) known.delete(before);
     if (after !== undefined) {
       this.#spoiled.delete(after);
       if (isThere) known.remember(after, encoder, out, !this.#unsureRows.has(i));
@@ -276,8 +285,10 @@ export class UnchangedValueFinder {
     const step = this.#steps.of(data, group, i);
     const { before, after } = step;
     const parts = this.#own.ofLetter(step, data, group);
-    this.known.delete(before);
-    this.#spoiled.delete(before);
+    if (this.#endsKey(step)) {
+      this.known.delete(before);
+      this.#spoiled.delete(before);
+    }
     if (after !== undefined) {
       this.known.delete(after);
       this.#spoiled.add(after);
