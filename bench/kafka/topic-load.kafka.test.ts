@@ -27,7 +27,7 @@ test('a filled topic has what Debezium writes, and all of it is read', { skip: w
   );
 
   const bytes = filled.reduce((sum, { key, value }) => sum + key!.length + value!.length, 0);
-  const run = await discardTopic(broker, 'events');
+  const run = await discardTopic(broker, 'events', 'tuned');
   assert.deepEqual([run.messages, run.bytes], [12_000, bytes]);
   assert.ok(run.seconds > 0 && run.cpuSeconds > 0);
 });

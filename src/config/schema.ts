@@ -318,7 +318,7 @@ export const schema = section({
   }),
   batch: section({
     maxBytes: setting(size(64 * 2 ** 10, 2 ** 30).default(32 * 2 ** 20), {
-      about: 'bytes of tuples after which a batch is written',
+      about: 'bytes of tuples after which a batch is written; half of them in mode `cdc`',
       expects: 'a size from 64KiB to 1GiB, such as 32MiB',
       fallback: '`32MiB`',
     }),

@@ -69,7 +69,8 @@ export class CdcSession implements PipelineSession {
       topics: kafka.topics,
       group: kafka.group,
       position: 0n,
-      maxBatchBytes: batch.maxBytes,
+      // Fetched messages need room beside the batches, and larger batches make nothing faster.
+      maxBatchBytes: batch.maxBytes / 2,
       delayMs: batch.maxDelayMs,
       readerOf: () => new TopicReader({ placeholder: kafka.connector.placeholder, registry }),
       relationOf: buildRelations(),

@@ -257,7 +257,11 @@ export class GroupMember {
       [{ name: protocolName, metadata }],
       '',
     );
-    if (joined.errorCode !== KafkaError.none) return this.#retryJoin(joined.errorCode, joined.memberId);
+    if (joined.errorCode === KafkaError.memberIdRequired) {
+      this.#memberId = joined.memberId;
+      return this.#joinOnce();
+    }
+    if (joined.errorCode !== KafkaError.none) return this.#retryJoin(joined.errorCode);
     this.#memberId = joined.memberId;
     this.#isLeader = joined.leader === joined.memberId;
     const assignments = this.#isLeader ? handOut(joined.members, topics) : [];
@@ -272,18 +276,15 @@ export class GroupMember {
       protocolName,
       assignments,
     );
-    if (synced.errorCode !== KafkaError.none) return this.#retryJoin(synced.errorCode, joined.memberId);
+    if (synced.errorCode !== KafkaError.none) return this.#retryJoin(synced.errorCode);
     this.#generation = joined.generationId;
     this.#joinedWith = topics;
     const { assignedPartitions } = decodeConsumerProtocolAssignment(synced.assignment);
     return new Map(assignedPartitions.map(({ topic, partitions }) => [topic, partitions]));
   }
 
-  #retryJoin(errorCode: number, memberId: string): undefined {
+  #retryJoin(errorCode: number): undefined {
     switch (errorCode) {
-      case KafkaError.memberIdRequired:
-        this.#memberId = memberId;
-        return;
       case KafkaError.unknownMemberId:
         this.#memberId = '';
         this.#forget();
