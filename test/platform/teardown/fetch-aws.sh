@@ -6,5 +6,7 @@ cd "$(dirname "$0")/../../.."
 command -v aws >/dev/null && command -v moto_server >/dev/null && exit
 [ -x .cache/tools/aws/bin/moto_server ] && [ -x .cache/tools/aws/bin/aws ] && exit
 mkdir -p .cache/tools
+# What a broken attempt left would break the next one.
+rm -rf .cache/tools/aws
 python3 -m venv .cache/tools/aws
 .cache/tools/aws/bin/pip install --quiet --disable-pip-version-check 'moto[server]==5.2.1' 'awscli==1.45.11'
