@@ -31,7 +31,7 @@ test('every command is one that a shell can read, of a program that the page ask
     assert.equal(status, 0, `${line}\n${stderr}`);
     assert.match(
       line,
-      /^(aws|cd|cp|docker|helm|kubectl|npx wal-cdc|scripts\/teardown|terraform|values(\(\) \{ terraform)?)( |$)/,
+      /^(aws|cd|cp|curl|docker|export|helm|kubectl|npx wal-cdc|scripts\/teardown|terraform|values(\(\) \{ terraform)?)( |$)/,
     );
   }
 });
@@ -39,7 +39,7 @@ test('every command is one that a shell can read, of a program that the page ask
 test('files and folders that the page names exist', () => {
   for (const [from] of calls('cp')) assert.ok(existsSync(join(repository, dev, from!)), from);
   for (const [to] of calls('cd')) assert.equal(to, dev);
-  for (const [, path] of page.matchAll(/`((?:terraform|scripts)\/[\w./-]+)`/g))
+  for (const [, path] of page.matchAll(/`((?:apps|clickhouse|platform|scripts|terraform)\/[\w./-]+)`/g))
     assert.ok(existsSync(join(repository, path!)), path);
   for (const args of calls('terraform'))
     for (const [, folder] of args.join(' ').matchAll(/-chdir=(\S+)/g))
@@ -102,12 +102,4 @@ test('namespaces and versions of charts are those of Terraform', () => {
   const versions = [...page.matchAll(/helm install .* --version (\S+)/g)].map(([, version]) => version!);
   assert.equal(versions.length, 2);
   for (const version of versions) assert.ok(variables.includes(`default     = "${version}"`), version);
-});
-
-test('what is not there yet is there only in words', () => {
-  assert.equal(
-    page.includes('**Not there yet:** the folder `apps/`'),
-    !existsSync(join(repository, names.applicationsFolder)),
-    'apps/ is there now: docs/deploy.md and README.md must no longer say that it is not',
-  );
 });

@@ -71,12 +71,15 @@ export function application(name: string): Application {
   return applications().find(({ metadata }) => metadata.name === name)!;
 }
 
-/** Of every Application but those of a chart: what it brings from this repository. */
+let brought: Manifest[] | undefined;
+
+/** Of every Application but that of the chart: what it brings from this repository. */
 export function platformObjects(): Manifest[] {
-  return applications().flatMap(({ spec }) => {
+  brought ??= applications().flatMap(({ spec }) => {
     const [{ path }] = spec.sources;
     return path!.startsWith('helm/') ? [] : objectsOf(path!);
   });
+  return brought;
 }
 
 export function find(kind: string, name: string, objects = platformObjects()): Manifest {

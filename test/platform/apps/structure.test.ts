@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { parse } from 'yaml';
 import type { Manifest } from '../../support/helm-chart.ts';
 import { names } from '../names.ts';
 import { repository } from '../terraform/terraform.ts';
@@ -14,6 +15,7 @@ import {
   objectsOf,
   platformObjects,
   pods,
+  type Source,
   terraformList,
   wave,
 } from './manifests.ts';
@@ -54,7 +56,9 @@ test('every Application takes this repository first, as the root Application say
 });
 
 test('every chart repository that the project allows is used', () => {
-  const used = applications().flatMap(({ spec }) => spec.sources.slice(1).map(({ repoURL }) => repoURL));
+  const used = applications().flatMap(({ spec }) =>
+    spec.sources.slice(1).map((source: Source) => source.repoURL),
+  );
   assert.deepEqual(used.sort(), terraformList('chart_repositories').sort());
 });
 
@@ -182,6 +186,25 @@ test('claims come to the 50 GiB that are paid for, and go with what they belong 
   assert.equal(statefulset.persistentVolumeClaimRetentionPolicy.whenDeleted, 'Delete');
   // The default class of the cluster, wherever that is.
   assert.doesNotMatch(JSON.stringify([cluster, data, storage]), /storageClass/);
+});
+
+test('what is asked for of memory is what the page says', () => {
+  const valuesOf = (name: string) => application(name).spec.sources.at(-1)!.helm!.valuesObject;
+  const { postgres, redpanda, clickhouse } = {
+    postgres: valuesOf('postgres').resources.requests.memory,
+    redpanda: valuesOf('redpanda').resources.memory.container.max,
+    clickhouse: valuesOf('clickhouse').operator.resources.requests.memory,
+  };
+  const chart = parse(read('helm/ingestion-service/values.yaml')).resources.requests.memory;
+  const running = pods().filter(({ of }) => !of.startsWith('Job '));
+  const asked = [
+    ...running.flatMap(pod => containersOf(pod).map(({ resources }): string => resources.requests.memory)),
+    find('Cluster', 'postgres').spec.resources.requests.memory,
+    ...[postgres, redpanda, clickhouse, chart],
+  ];
+  const gib = asked.reduce((sum, quantity) => sum + bytesOf(quantity), 0) / 2 ** 30;
+  for (const [, stated] of read('docs/deploy.md').matchAll(/about (\d+) GiB/g))
+    assert.equal(Math.round(gib), Number(stated));
 });
 
 test('the log that a slot keeps fits beside the rest of the WAL', () => {
