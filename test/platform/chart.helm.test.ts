@@ -8,6 +8,7 @@ import { variableOf } from '../../src/config/setting-tree.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import {
   chartDir,
+  chartExamples,
   exampleValues,
   helmMissing,
   type Manifest,
@@ -20,7 +21,6 @@ import { tempDir } from '../support/temp-dir.ts';
 
 const skip = helmMissing();
 const modes = ['synthetic', 'cdc', 'wal'] as const;
-const examples = readdirSync(join(chartDir, 'ci')).map(file => file.replace('-values.yaml', ''));
 
 /** Enough for every mode. */
 const base: Values = {
@@ -128,7 +128,7 @@ test('every mode with every option renders, runs restricted, and its configurati
   for (const mode of modes)
     for (const [name, option] of Object.entries(options))
       cases[`${mode}, ${name}`] = withValues({ mode }, option);
-  for (const name of examples) cases[name] = exampleValues(name);
+  for (const name of chartExamples) cases[name] = exampleValues(name);
   let writers = 0;
   for (const [name, objects] of Object.entries(renderChart(cases))) {
     const own = name === 'secrets' ? 'pipeline' : 'pipe';
@@ -146,7 +146,7 @@ test('every mode with every option renders, runs restricted, and its configurati
     assert.equal(new Set(ids).size, ids.length, `${name}: ${ids}`);
   }
   assert.equal(writers, 4);
-  assert.equal(Object.keys(cases).length, modes.length * Object.keys(options).length + examples.length);
+  assert.equal(Object.keys(cases).length, modes.length * Object.keys(options).length + chartExamples.length);
 });
 
 test('the values in docs/deploy.md are accepted', { skip }, () => {

@@ -1,26 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
+import { toolMissing, toolPath } from './built-tool.ts';
 import { tempDir } from './temp-dir.ts';
 
 const root = join(import.meta.dirname, '../..');
 export const chartDir = join(root, 'helm/ingestion-service');
-const tool = join(root, '.cache/tools/helm-unittest');
+const tool = toolPath('helm-unittest');
 
 /** Why charts cannot be rendered here; false when they can. */
-export function helmMissing(): string | false {
-  const how = 'scripts/tools/build.sh helm-unittest (Go 1.26, two minutes)';
-  if (!existsSync(tool)) return `helm-unittest is not built: ${how}`;
-  const pins = ['go.mod', 'go.sum'].map(file =>
-    readFileSync(join(root, 'scripts/tools/helm-unittest', file)),
-  );
-  const digest = createHash('sha256').update(Buffer.concat(pins)).digest('hex');
-  if (readFileSync(`${tool}.pins`, 'utf8').trim() !== digest)
-    return `helm-unittest is built from other pins: ${how}`;
-  return false;
-}
+export const helmMissing = () => toolMissing('helm-unittest');
 
 // biome-ignore lint/suspicious/noExplicitAny: objects of Kubernetes, of every kind.
 export type Manifest = any;
@@ -28,6 +18,9 @@ export type Manifest = any;
 export interface Values {
   [key: string]: unknown;
 }
+
+/** Names of the examples in the chart's folder `ci`. */
+export const chartExamples = readdirSync(join(chartDir, 'ci')).map(file => file.replace('-values.yaml', ''));
 
 /** Values of an example in the chart's folder `ci`. */
 export function exampleValues(name: string): Values {

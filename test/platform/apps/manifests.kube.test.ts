@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { appendFileSync, cpSync, existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { stringify } from 'yaml';
+import { toolMissing, toolPath } from '../../support/built-tool.ts';
+import {
+  chartExamples,
+  exampleValues,
+  helmMissing,
+  type Manifest,
+  renderChart,
+} from '../../support/helm-chart.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+import { names } from '../names.ts';
+import { repository } from '../terraform/terraform.ts';
+import { schemaLocation, writeSchemas } from './json-schemas.ts';
+import { application, applications, documents, objectsOf } from './manifests.ts';
+import { upstream, withoutUpstream } from './upstream.ts';
+
+const skip = toolMissing('kustomize');
+const withoutSchemas = skip || toolMissing('kubeconform') || noGo();
+const folders = applications()
+  .map(({ spec }) => spec.sources[0]!.path!)
+  .filter(path => existsSync(join(repository, path, 'kustomization.yaml')));
+
+function noGo(): string | false {
+  return (
+    spawnSync('go', ['version']).error !== undefined && 'go not found: it brings the schemas of Kubernetes'
+  );
+}
+
+function kustomize(folder: string): Manifest[] {
+  return documents(execFileSync(toolPath('kustomize'), ['build', folder], { encoding: 'utf8' }));
+}
+
+const id = ({ kind, metadata }: Manifest) => `${kind} ${metadata.namespace} ${metadata.name}`;
+const sorted = (objects: Manifest[]) => objects.toSorted((a, b) => (id(a) < id(b) ? -1 : 1));
+
+/** What the root Application adds in terraform/modules/argocd/applications.tf. */
+const patches = [
+  {
+    target: { kind: 'Application', labelSelector: names.gitSourceLabel },
+    patch: stringify([
+      { op: 'add', path: '/spec/sources/0/repoURL', value: 'https://example.com/me/fork.git' },
+      { op: 'add', path: '/spec/sources/0/targetRevision', value: 'trial' },
+    ]),
+  },
+  {
+    target: { kind: 'Application', name: names.ingestionService },
+    patch: stringify([
+      {
+        op: 'add',
+        path: '/spec/sources/0/helm/parameters',
+        value: [{ name: 'image.tag', value: '1.2', forceString: true }],
+      },
+    ]),
+  },
+];
+
+/** apps/ as the root Application has it. */
+function patched(): Manifest[] {
+  using dir = tempDir();
+  cpSync(join(repository, names.applicationsFolder), join(dir.path, 'apps'), { recursive: true });
+  writeFileSync(join(dir.path, 'kustomization.yaml'), stringify({ resources: ['apps'], patches }));
+  return kustomize(dir.path);
+}
+
+test('kustomize makes the objects that the other tests look at', { skip }, () => {
+  assert.equal(folders.length, 5);
+  for (const folder of folders) {
+    const rendered = kustomize(join(repository, folder));
+    const text = JSON.stringify(rendered);
+    const hashes = rendered.flatMap(({ kind, metadata }) =>
+      kind === 'ConfigMap' ? (/-[0-9a-z]{10}$/.exec(metadata.name) ?? []) : [],
+    );
+    const plain: Manifest[] = JSON.parse(hashes.reduce((rest, hash) => rest.replaceAll(hash, ''), text));
+    assert.deepEqual(sorted(plain), sorted(objectsOf(folder)), folder);
+  }
+  assert.deepEqual(
+    sorted(kustomize(join(repository, names.applicationsFolder))).map(id),
+    sorted(applications()).map(id),
+  );
+});
+
+test('init.sql runs as it lies in clickhouse/, and a change of it is a change of what is deployed', {
+  skip,
+}, () => {
+  using dir = tempDir();
+  for (const folder of ['clickhouse', 'platform'])
+    cpSync(join(repository, folder), join(dir.path, folder), { recursive: true });
+  const deployed = () => {
+    const objects = kustomize(join(dir.path, 'platform/clickhouse'));
+    const { volumes } = objects.find(({ kind }) => kind === 'Job').spec.template.spec;
+    const { metadata, data } = objects.find(({ kind }) => kind === 'ConfigMap');
+    assert.equal(volumes[0].configMap.name, metadata.name);
+    return { name: metadata.name, sql: data['init.sql'] };
+  };
+  const before = deployed();
+  appendFileSync(join(dir.path, 'clickhouse/init.sql'), 'SELECT 1;\n');
+  const after = deployed();
+  assert.notEqual(after.name, before.name);
+  assert.equal(after.sql, `${before.sql}SELECT 1;\n`);
+});
+
+test('repository, revision and image come from the root Application alone', { skip }, () => {
+  const [applied, own] = [patched(), applications()];
+  assert.equal(applied.length, own.length);
+  for (const { metadata, spec } of applied) {
+    const [first, ...others] = spec.sources;
+    assert.deepEqual([first.repoURL, first.targetRevision], ['https://example.com/me/fork.git', 'trial']);
+    assert.deepEqual(others, application(metadata.name).spec.sources.slice(1));
+    assert.equal(first.helm?.parameters !== undefined, metadata.name === names.ingestionService);
+  }
+});
+
+/** What kubeconform has against objects. */
+function complaints(folder: string, objects: Manifest[]): string[] {
+  const { stdout, stderr } = spawnSync(
+    toolPath('kubeconform'),
+    ['-strict', '-output', 'json', '-schema-location', schemaLocation(folder), '-'],
+    { input: objects.map(object => JSON.stringify(object)).join('\n---\n'), encoding: 'utf8' },
+  );
+  assert.equal(stderr, '');
+  return JSON.parse(stdout).resources.map(({ kind, name, msg }: Manifest) => `${kind} ${name}: ${msg}`);
+}
+
+test('every object is what the API server knows, field by field', { skip: withoutSchemas }, t => {
+  const fetched = execFileSync(join(import.meta.dirname, 'fetch-schemas.sh'), { encoding: 'utf8' }).trim();
+  using dir = tempDir();
+  const definitions = [
+    'application-crd',
+    'postgresql.cnpg.io_clusters',
+    'postgresql.cnpg.io_publications',
+  ].map(name => join(fetched, `crds/${name}.yaml`));
+  // Its module is not published; its definition lies with those of others.
+  const clickhouse = 'CustomResourceDefinition-clickhouseinstallations.clickhouse.altinity.com.yaml';
+  if (upstream) definitions.push(join(upstream, 'crds', clickhouse));
+  else t.diagnostic(`ClickHouseInstallation: ${withoutUpstream}`);
+  const kinds = writeSchemas(dir.path, { openApi: join(fetched, 'kubernetes'), definitions });
+
+  const objects = [...patched(), ...folders.flatMap(folder => kustomize(join(repository, folder)))];
+  if (helmMissing() === false) {
+    const { valuesObject } = application(names.ingestionService).spec.sources[0]!.helm!;
+    const withImage = { ...valuesObject, image: { repository: 'ghcr.io/example/wal-cdc', tag: '1.2' } };
+    const rendered = renderChart({
+      platform: { ...withImage, demoWriter: { ...valuesObject.demoWriter, enabled: true } },
+      ...Object.fromEntries(chartExamples.map(name => [name, exampleValues(name)])),
+    });
+    const isOthers = ({ apiVersion }: Manifest) => /^(keda\.sh|monitoring\.coreos\.com)\//.test(apiVersion);
+    for (const chart of Object.values(rendered))
+      objects.push(...chart.filter(object => !object.raw && !isOthers(object)));
+  } else t.diagnostic(`objects of the chart: ${helmMissing()}`);
+
+  const known = objects.filter(({ kind }) => upstream || kind !== 'ClickHouseInstallation');
+  for (const { kind } of known) assert.ok(kinds.includes(kind), kind);
+  assert.deepEqual(complaints(dir.path, known), []);
+
+  for (const object of known) {
+    const wrong = structuredClone(object);
+    (wrong.spec ?? wrong).noSuchField = 1;
+    assert.equal(complaints(dir.path, [wrong]).length, 1, id(object));
+  }
+});
