@@ -5,7 +5,7 @@ import { compareModes, compareProfile } from '../../../src/service/connector-pro
 import type { Manifest } from '../../support/helm-chart.ts';
 import { platformProfile } from '../../support/kafka/platform-profile.ts';
 import { names } from '../names.ts';
-import { containersOf, find, pods } from './manifests.ts';
+import { bytesOf, containersOf, find, pods } from './manifests.ts';
 import {
   cluster,
   config,
@@ -179,6 +179,11 @@ test('topics and rows are as the brokers can take them', () => {
   assert.ok(
     Number(connectSetting('CONNECT_PRODUCER_MAX_REQUEST_SIZE')) <= settings.cluster.kafka_batch_max_bytes,
   );
+  const ofTopic = (name: string) => Number(connector[`topic.creation.default.${name}`]);
+  const tables = connector['table.include.list']!.split(',').length;
+  const largest = tables * ofTopic('partitions') * (ofTopic('retention.bytes') + ofTopic('segment.bytes'));
+  const disk = bytesOf(redpanda.valuesObject.storage.persistentVolume.size);
+  assert.ok(largest < 0.8 * disk, `topics of ${largest / 2 ** 30} GiB`);
   // With several partitions a row that moves to another key may need the source: docs/cdc.md.
   assert.ok(connector['topic.creation.default.partitions'] === '1' || source.host);
 });

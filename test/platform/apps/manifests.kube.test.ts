@@ -17,6 +17,7 @@ import { names } from '../names.ts';
 import { repository } from '../terraform/terraform.ts';
 import { schemaLocation, writeSchemas } from './json-schemas.ts';
 import { application, applications, documents, objectsOf } from './manifests.ts';
+import { read } from './parts.ts';
 import { upstream, withoutUpstream } from './upstream.ts';
 
 const skip = toolMissing('kustomize');
@@ -113,6 +114,12 @@ test('repository, revision and image come from the root Application alone', { sk
     assert.deepEqual(others, application(metadata.name).spec.sources.slice(1));
     assert.equal(first.helm?.parameters !== undefined, metadata.name === names.ingestionService);
   }
+});
+
+test('the schemas are those of the version of the cluster', () => {
+  const [, version] = /k8s\.io\/kubernetes v(\d+\.\d+)\./.exec(read('test/platform/apps/fetch-schemas.sh'))!;
+  const variables = read('terraform/environments/dev/variables.tf');
+  assert.match(variables, new RegExp(`variable "kubernetes_version" \\{[^}]*default += "${version}"`));
 });
 
 /** What kubeconform has against objects. */
