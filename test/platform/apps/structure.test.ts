@@ -88,6 +88,9 @@ test('waves: what others need comes first and goes last', () => {
     debezium: 1,
     'ingestion-service': 2,
   });
+  const page = read('docs/deploy.md');
+  for (const [name, at] of Object.entries(waves))
+    assert.ok(page.includes(`| ${String(at).replace('-', '−')} | \`${name}\` |`), name);
   // What charts bring has no wave: 0.
   for (const { kind, apiVersion, metadata } of platformObjects()) {
     const at = wave({ metadata });
