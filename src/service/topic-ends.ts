@@ -12,17 +12,15 @@ export async function listTopicEnds({ kafka }: Config): Promise<TopicEnd[]> {
   const cluster = new Cluster({ brokers, tls, sasl });
   try {
     const catalog = new TopicCatalog(cluster, topics);
-    await catalog.refresh();
-    const partitions = [...catalog.topics.values()].flatMap(({ name, id, partitions }) =>
-      partitions.map(({ leader }, partition) => ({ topic: name, topicId: id, partition, leader })),
+    const ends = await catalog.endOffsets();
+    return [...ends].flatMap(([topic, offsets]) =>
+      [...offsets].map(([partition, offset]) => ({
+        topic,
+        topicId: catalog.topics.get(topic)?.id,
+        partition,
+        offset,
+      })),
     );
-    const ends = await cluster.listOffsets(partitions, 'end');
-    return partitions.map(({ topic, topicId, partition }) => ({
-      topic,
-      topicId,
-      partition,
-      offset: ends.get(topic)!.get(partition)!,
-    }));
   } finally {
     cluster.close();
   }

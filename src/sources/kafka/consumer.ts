@@ -126,12 +126,8 @@ export class Consumer {
   }
 
   /** Where every partition of the topics ends at the moment, behind the last committed transaction. */
-  async endOffsets(): Promise<Map<string, Map<number, number>>> {
-    await this.#catalog.refresh();
-    const partitions = [...this.#catalog.topics.values()].flatMap(({ name, partitions }) =>
-      partitions.map(({ leader }, partition) => ({ topic: name, partition, leader })),
-    );
-    return this.#cluster.listOffsets(partitions, 'end');
+  endOffsets(): Promise<Map<string, Map<number, number>>> {
+    return this.#catalog.endOffsets();
   }
 
   async close(): Promise<void> {

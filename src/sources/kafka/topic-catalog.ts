@@ -1,8 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { brokerError, isPassing } from './broker-errors.ts';
-import type { Cluster, TopicInfo } from './cluster.ts';
+import { type Cluster, mayPass, type TopicInfo } from './cluster.ts';
 
 /** A topic is gone when it was missing for so long: a broker that has just started may not know all of them yet. */
 const goneMs = 2000;
+/** How long brokers may take to lead the partitions of a topic that is new. */
+const newMs = 10_000;
 
 /** The topics whose whole names match one of the patterns, as the cluster last described them. */
 export class TopicCatalog {
@@ -42,6 +45,23 @@ export class TopicCatalog {
     this.topics = new Map(
       [...topics].filter(([name]) => this.#matches(name)).sort(([a], [b]) => (a < b ? -1 : 1)),
     );
+  }
+
+  /** Reads it again, and where each partition ends, behind the last committed transaction: offsets by topic and partition. */
+  async endOffsets(): Promise<Map<string, Map<number, number>>> {
+    const startedAtMs = performance.now();
+    for (;;) {
+      await this.refresh();
+      const partitions = [...this.topics.values()].flatMap(({ name, partitions }) =>
+        partitions.map(({ leader }, partition) => ({ topic: name, partition, leader })),
+      );
+      try {
+        return await this.#cluster.listOffsets(partitions, 'end');
+      } catch (error) {
+        if (!mayPass(error) || performance.now() - startedAtMs > newMs) throw error;
+      }
+      await sleep(200);
+    }
   }
 
   #matches(name: string): boolean {
