@@ -39,9 +39,9 @@ export function examine(config: Config, fast = false): Promise<Finding[]> {
   return diagnose({ config, fast, onFinding: () => {}, onScan: () => {} });
 }
 
-/** Lines as `warn subject: message` of what is not ok. */
+/** Lines as `warn subject: message` of what is not ok; how full this machine's disk is says nothing. */
 export function complaints(findings: readonly Finding[]): string[] {
   return findings
-    .filter(({ level }) => level !== 'ok')
+    .filter(({ level, subject }) => level !== 'ok' && !subject.startsWith('ClickHouse disk'))
     .map(({ level, subject, message, code }) => `${level} ${subject}: ${message}${code ? ` [${code}]` : ''}`);
 }
