@@ -4,7 +4,7 @@
  *
  * Names say what a file needs: `x.test.ts` nothing, `x.pg.test.ts` PostgreSQL, `x.ch.test.ts` ClickHouse,
  * `x.kafka.test.ts` Java, `x.helm.test.ts` helm-unittest, `x.kube.test.ts` kustomize and kubeconform, `x.terraform.test.ts` Terraform,
- * `x.aws.test.ts` an emulator of AWS.
+ * `x.aws.test.ts` an emulator of AWS, `x.image.test.ts` programs that build and run an image.
  * `x.slow.test.ts`, also after one of those, is the slow tier: it runs with WAL_CDC_SLOW=1, with CI set, or when a PATH
  * names the file. What is left out is listed with its reason before the totals; with CI set that is a failure.
  */
