@@ -225,7 +225,8 @@ suite('the image', { skip: withoutContainers }, () => {
       /^error: WAL_CDC_SYNTHETIC_RATE is "many".*\nhint: .*\ncode: CONFIG_INVALID\n$/,
     );
 
-    const env = { WAL_CDC_CLICKHOUSE_URL: `http://127.0.0.1:${await freePort()}` };
+    const env = await settings('image_alone');
+    env.WAL_CDC_CLICKHOUSE_URL = `http://127.0.0.1:${await freePort()}`;
     const alone = await containers.run(image, [], { env }).ended;
     assert.equal(alone.code, 3, alone.stderr);
     assert.match(alone.stderr, /^error: .* does not answer.*\nhint: .*\ncode: SINK_UNREACHABLE\n$/m);
