@@ -19,7 +19,7 @@ function runTests(
     mkdirSync(join(dir.path, name, '..'), { recursive: true });
     writeFileSync(join(dir.path, name), `import { test } from 'node:test';\n${body}`);
   }
-  const { NODE_TEST_CONTEXT: _, CI: __, WAL_CDC_SLOW: ___, ...env } = process.env;
+  const { NODE_TEST_CONTEXT: _, CI: __, WAL_CDC_SLOW: ___, WAL_CDC_TEST_WITHOUT: ____, ...env } = process.env;
   const options = { cwd: dir.path, env: { ...env, ...variables }, encoding: 'utf8' } as const;
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], options);
   return { status, output: stdout + stderr };
@@ -53,6 +53,14 @@ test('what is skipped is named with its reason before the totals, and fails only
   const ci = runTests(files, [], { CI: 'true' });
   assert.equal(ci.status, 1, ci.output);
   assert.match(ci.output, /nothing may be left out/);
+});
+
+test('a tier that the machine cannot run is named before the totals, also with CI set', () => {
+  const files = { 'src/a.test.ts': passing, 'test/b.image.test.ts': failing };
+  assert.equal(runTests(files).status, 1);
+  const { status, output } = runTests(files, [], { CI: 'true', WAL_CDC_TEST_WITHOUT: 'image' });
+  assert.equal(status, 0, output);
+  assert.match(output, /not run: test\/b\.image\.test\.ts: this machine cannot run it\n(.*\n)*.*tests 1\n/);
 });
 
 test('the slow tier runs on request, by name, and with CI set', () => {

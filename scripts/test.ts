@@ -6,7 +6,8 @@
  * `x.kafka.test.ts` Java, `x.helm.test.ts` helm-unittest, `x.kube.test.ts` kustomize and kubeconform, `x.terraform.test.ts` Terraform,
  * `x.aws.test.ts` an emulator of AWS, `x.image.test.ts` programs that build and run an image.
  * `x.slow.test.ts`, also after one of those, is the slow tier: it runs with WAL_CDC_SLOW=1, with CI set, or when a PATH
- * names the file. What is left out is listed with its reason before the totals; with CI set that is a failure.
+ * names the file. What is left out is listed with its reason before the totals; with CI set that is a failure, but for tiers that
+ * the machine cannot run at all, which WAL_CDC_TEST_WITHOUT names (`image`).
  */
 import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -26,8 +27,11 @@ const asked = globSync('{src,test,bench,scripts}/**/*.test.ts')
   .sort();
 const isDeferred = (file: string) =>
   file.endsWith('.slow.test.ts') && !slowTier && !paths.some(path => file.endsWith(path));
-const files = asked.filter(file => !isDeferred(file));
+const impossible = (process.env.WAL_CDC_TEST_WITHOUT ?? '').split(',').filter(Boolean);
+const isImpossible = (file: string) => impossible.some(tier => file.includes(`.${tier}.`));
+const files = asked.filter(file => !isDeferred(file) && !isImpossible(file));
 const leftOut = asked.filter(isDeferred).map(file => `${file}: slow tier, WAL_CDC_SLOW=1 runs it`);
+const notRun = asked.filter(isImpossible).map(file => `${file}: this machine cannot run it`);
 
 if (asked.length === 0) {
   console.error(`No test file matches ${paths.join(' ')}.`);
@@ -48,6 +52,7 @@ async function* withLeftOut(events: AsyncIterable<TestEvent>): AsyncGenerator<Te
     }
     // The totals start with the only plan of the outermost level.
     if (event.type === 'test:plan' && event.data.nesting === 0 && event.data.file === undefined) {
+      for (const line of notRun) yield diagnostic(`not run: ${line}`);
       for (const line of leftOut) yield diagnostic(`left out: ${line}`);
       if (inCi && leftOut.length > 0) yield diagnostic('failed: with CI set nothing may be left out');
     }
