@@ -24,6 +24,9 @@ export interface ServiceParts {
   meanwhile?(running: RunningPipeline, ended: AbortSignal): Promise<void>;
 }
 
+/** How long what has not begun yet may take to notice a stop. */
+const leaveMs = 3000;
+
 /** Runs the service that `make` gives, with its HTTP server, until it ends or `stop`. */
 export async function runService(
   config: Config,
@@ -46,6 +49,11 @@ export async function runService(
     let beside: Promise<void> | undefined;
     try {
       log.info({ url: server.url }, 'status page, health and metrics');
+      const leave = () => {
+        // A server that does not answer keeps it from beginning: there is nothing to finish.
+        if (!service.session) process.exit(0);
+      };
+      stop.addEventListener('abort', () => setTimeout(leave, leaveMs).unref(), { once: true });
       stop.addEventListener('abort', () => service.stop(), { once: true });
       if (stop.aborted) service.stop();
       await before?.({ config, metrics, log }, clickhouse);

@@ -345,6 +345,25 @@ suite('errors at the start', { concurrency: 4 }, () => {
       expectFinding(doctor, expected);
     }));
 
+  test('ClickHouse: takes connections and does not answer; a stop is heeded all the same', async () => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as { port: number };
+    try {
+      const connected = once(silent, 'connection');
+      await using run = new RunningCommand(['run', '--mode', 'synthetic'], {
+        env: { WAL_CDC_CLICKHOUSE_URL: `http://127.0.0.1:${port}`, WAL_CDC_LISTEN: '127.0.0.1:0' },
+      });
+      await connected;
+      const stoppedAtMs = performance.now();
+      const { code, stderr } = await run.stop();
+      assert.equal(code, 0, stderr);
+      assert.ok(performance.now() - stoppedAtMs < 30_000);
+    } finally {
+      silent.close();
+    }
+  });
+
   test('ClickHouse: a table that does not fit, alone and beside one that does', () =>
     withPipeline(async (db, settings) => {
       const message = /ClickHouse table \w+\.t does not fit public\.t: .*ReplacingMergeTree/;
