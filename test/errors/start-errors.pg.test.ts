@@ -13,7 +13,7 @@ import { connect } from '../../src/sources/wal/connect.ts';
 import { sharedClickHouse } from '../support/clickhouse.ts';
 import { type CommandResult, RunningCommand, walCdc } from '../support/command-line.ts';
 import { freePort } from '../support/free-port.ts';
-import { freshDatabase, startTestPostgres, type TestDatabase } from '../support/postgres.ts';
+import { freshDatabase, slotReleased, startTestPostgres, type TestDatabase } from '../support/postgres.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -302,12 +302,15 @@ suite('errors at the start', { concurrency: 4 }, () => {
       const slot = `wal_cdc_${db.name}`;
       assert.equal((await runOnce(settings)).code, 0);
       await db.client.query('INSERT INTO t VALUES (2)');
+      await slotReleased(db.client, slot);
       await db.client.query(`SELECT pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`);
       await expectOfBoth(settings, { code: 'SLOT_MOVED', message: /ahead of the checkpoint/, exit: 3 });
+      await slotReleased(db.client, slot);
       await db.client.query(`SELECT pg_drop_replication_slot('${slot}')`);
       await expectOfBoth(settings, { code: 'SLOT_MISSING', message: /does not exist/, exit: 3 });
       await db.client.query(`SELECT pg_create_physical_replication_slot('${slot}')`);
       await expectOfBoth(settings, { code: 'SLOT_UNUSABLE', message: /is physical/, exit: 3 });
+      await slotReleased(db.client, slot);
       await db.client.query(`SELECT pg_drop_replication_slot('${slot}')`);
       await db.client.query(`DROP PUBLICATION ${slot}`);
       await expectOfBoth(settings, { code: 'PUBLICATION_MISSING', message: /was dropped/, exit: 3 });

@@ -97,6 +97,15 @@ export async function connect(url: string): Promise<pg.Client> {
   return client;
 }
 
+/** Its walsender may live on for a moment behind the connection that it served. */
+export async function slotReleased(client: pg.Client, slot: string): Promise<void> {
+  const isFree = async () => {
+    const active = 'SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active';
+    return (await client.query(active, [slot])).rowCount === 0;
+  };
+  await waitFor(isFree, { what: `slot ${slot} to be released` });
+}
+
 /** True when none is left; one that a dying walsender still holds is for the next try. */
 async function dropSlots(admin: pg.Client, database: string): Promise<boolean> {
   await admin.query(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CdcError, type ErrorCode } from '../../src/core/errors.ts';
-import { freshDatabase, startTestPostgres, type TestDatabase } from '../support/postgres.ts';
+import { freshDatabase, slotReleased, startTestPostgres, type TestDatabase } from '../support/postgres.ts';
 import { startReplication } from '../support/replication.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -18,7 +18,9 @@ async function stoppedPipeline(db: TestDatabase): Promise<string> {
   await using replication = await startReplication(db);
   await replication.expectEqual();
   await replication.stop();
-  return replication.config.postgres.slot;
+  const { slot } = replication.config.postgres;
+  await slotReleased(db.client, slot);
+  return slot;
 }
 
 test('a slot that is gone, or was moved, is told apart and not guessed over (R07, R22)', async () => {
@@ -30,6 +32,7 @@ test('a slot that is gone, or was moved, is told apart and not guessed over (R07
     startReplication(db),
     withCode('SLOT_MOVED', new RegExp(`"${slot}".*ahead of the checkpoint`)),
   );
+  await slotReleased(db.client, slot);
   await db.client.query('SELECT pg_drop_replication_slot($1)', [slot]);
   await assert.rejects(
     startReplication(db),
