@@ -1,8 +1,8 @@
 #!/bin/sh
-# Brings the definitions of the kinds that apps/ and platform/ consist of, from the Go modules that publish them, once per machine and
+# Brings the definitions of the kinds that apps/, platform/ and the chart consist of, from the Go modules that publish them, once per machine and
 # version, and prints their folder:
 #   kubernetes   OpenAPI documents, one for each group and version
-#   crds         definitions of CloudNativePG and of Argo CD
+#   crds         definitions of CloudNativePG, Argo CD, the Prometheus operator and KEDA
 # A shell script, so that .ci/run can start it before there is a Node that runs TypeScript.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -33,7 +33,13 @@ if [ ! -d "$folder" ]; then
   fetch crds github.com/cloudnative-pg/cloudnative-pg v1.30.0 h1:fnhVq44xXx97MNiuvJsPrX1vSjYbgdyBK5MSGfdHdp0= \
     config/crd/bases/postgresql.cnpg.io_clusters.yaml config/crd/bases/postgresql.cnpg.io_publications.yaml
   fetch crds github.com/argoproj/argo-cd/v3 v3.4.4 h1:PmYfvrLRecuOXjoUjBVx0nRwtJv/Wc9a3jaWs37EyyI= \
-    manifests/crds/application-crd.yaml
+    manifests/crds/application-crd.yaml manifests/crds/appproject-crd.yaml
+  # What the chart of the service can make use of.
+  fetch crds github.com/prometheus-operator/prometheus-operator v0.85.0 h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s= \
+    example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml \
+    example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml
+  fetch crds github.com/kedacore/keda/v2 v2.21.0 h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps= \
+    config/crd/bases/keda.sh_scaledobjects.yaml
   # Another run may have been faster.
   if [ -d "$folder" ]; then rm -rf "$new"; else mv "$new" "$folder"; fi
 fi

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { appendFileSync, cpSync, existsSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { stringify } from 'yaml';
 import { toolMissing, toolPath } from '../../support/built-tool.ts';
 import {
   chartExamples,
@@ -15,58 +14,17 @@ import {
 import { tempDir } from '../../support/temp-dir.ts';
 import { names } from '../names.ts';
 import { repository } from '../terraform/terraform.ts';
+import { clickHouseDefinition, fetchedDefinitions, fetchSchemas, withoutSchemas } from './definitions.ts';
 import { schemaLocation, writeSchemas } from './json-schemas.ts';
-import { application, applications, documents, objectsOf } from './manifests.ts';
+import { folders, kustomize, patchedApplications } from './kustomize.ts';
+import { application, applications, objectsOf } from './manifests.ts';
 import { read } from './parts.ts';
 import { upstream, withoutUpstream } from './upstream.ts';
 
 const skip = toolMissing('kustomize');
-const withoutSchemas = skip || toolMissing('kubeconform') || noGo();
-const folders = applications()
-  .map(({ spec }) => spec.sources[0]!.path!)
-  .filter(path => existsSync(join(repository, path, 'kustomization.yaml')));
-
-function noGo(): string | false {
-  return (
-    spawnSync('go', ['version']).error !== undefined && 'go not found: it brings the schemas of Kubernetes'
-  );
-}
-
-function kustomize(folder: string): Manifest[] {
-  return documents(execFileSync(toolPath('kustomize'), ['build', folder], { encoding: 'utf8' }));
-}
 
 const id = ({ kind, metadata }: Manifest) => `${kind} ${metadata.namespace} ${metadata.name}`;
 const sorted = (objects: Manifest[]) => objects.toSorted((a, b) => (id(a) < id(b) ? -1 : 1));
-
-/** What the root Application adds in terraform/modules/argocd/applications.tf. */
-const patches = [
-  {
-    target: { kind: 'Application', labelSelector: names.gitSourceLabel },
-    patch: stringify([
-      { op: 'add', path: '/spec/sources/0/repoURL', value: 'https://example.com/me/fork.git' },
-      { op: 'add', path: '/spec/sources/0/targetRevision', value: 'trial' },
-    ]),
-  },
-  {
-    target: { kind: 'Application', name: names.ingestionService },
-    patch: stringify([
-      {
-        op: 'add',
-        path: '/spec/sources/0/helm/parameters',
-        value: [{ name: 'image.tag', value: '1.2', forceString: true }],
-      },
-    ]),
-  },
-];
-
-/** apps/ as the root Application has it. */
-function patched(): Manifest[] {
-  using dir = tempDir();
-  cpSync(join(repository, names.applicationsFolder), join(dir.path, 'apps'), { recursive: true });
-  writeFileSync(join(dir.path, 'kustomization.yaml'), stringify({ resources: ['apps'], patches }));
-  return kustomize(dir.path);
-}
 
 test('kustomize makes the objects that the other tests look at', { skip }, () => {
   assert.equal(folders.length, 5);
@@ -106,7 +64,7 @@ test('init.sql runs as it lies in clickhouse/, and a change of it is a change of
 });
 
 test('repository, revision and image come from the root Application alone', { skip }, () => {
-  const [applied, own] = [patched(), applications()];
+  const [applied, own] = [patchedApplications(), applications()];
   assert.equal(applied.length, own.length);
   for (const { metadata, spec } of applied) {
     const [first, ...others] = spec.sources;
@@ -133,21 +91,19 @@ function complaints(folder: string, objects: Manifest[]): string[] {
   return JSON.parse(stdout).resources.map(({ kind, name, msg }: Manifest) => `${kind} ${name}: ${msg}`);
 }
 
-test('every object is what the API server knows, field by field', { skip: withoutSchemas }, t => {
-  const fetched = execFileSync(join(import.meta.dirname, 'fetch-schemas.sh'), { encoding: 'utf8' }).trim();
+test('every object is what the API server knows, field by field', {
+  skip: skip || toolMissing('kubeconform') || withoutSchemas,
+}, t => {
   using dir = tempDir();
-  const definitions = [
-    'application-crd',
-    'postgresql.cnpg.io_clusters',
-    'postgresql.cnpg.io_publications',
-  ].map(name => join(fetched, `crds/${name}.yaml`));
-  // Its module is not published; its definition lies with those of others.
-  const clickhouse = 'CustomResourceDefinition-clickhouseinstallations.clickhouse.altinity.com.yaml';
-  if (upstream) definitions.push(join(upstream, 'crds', clickhouse));
+  const definitions = fetchedDefinitions();
+  if (clickHouseDefinition) definitions.push(clickHouseDefinition);
   else t.diagnostic(`ClickHouseInstallation: ${withoutUpstream}`);
-  const kinds = writeSchemas(dir.path, { openApi: join(fetched, 'kubernetes'), definitions });
+  const kinds = writeSchemas(dir.path, { openApi: join(fetchSchemas(), 'kubernetes'), definitions });
 
-  const objects = [...patched(), ...folders.flatMap(folder => kustomize(join(repository, folder)))];
+  const objects = [
+    ...patchedApplications(),
+    ...folders.flatMap(folder => kustomize(join(repository, folder))),
+  ];
   if (helmMissing() === false) {
     const { valuesObject } = application(names.ingestionService).spec.sources[0]!.helm!;
     const withImage = { ...valuesObject, image: { repository: 'ghcr.io/example/wal-cdc', tag: '1.2' } };
@@ -155,9 +111,7 @@ test('every object is what the API server knows, field by field', { skip: withou
       platform: { ...withImage, demoWriter: { ...valuesObject.demoWriter, enabled: true } },
       ...Object.fromEntries(chartExamples.map(name => [name, exampleValues(name)])),
     });
-    const isOthers = ({ apiVersion }: Manifest) => /^(keda\.sh|monitoring\.coreos\.com)\//.test(apiVersion);
-    for (const chart of Object.values(rendered))
-      objects.push(...chart.filter(object => !object.raw && !isOthers(object)));
+    for (const chart of Object.values(rendered)) objects.push(...chart.filter(object => !object.raw));
   } else t.diagnostic(`objects of the chart: ${helmMissing()}`);
 
   const known = objects.filter(({ kind }) => upstream || kind !== 'ClickHouseInstallation');
