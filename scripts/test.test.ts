@@ -73,6 +73,12 @@ test('the slow tier runs on request, by name, and with CI set', () => {
   assert.equal(runTests(files, [], { CI: '1' }).status, 1);
 });
 
+test('tests with a control plane come last', () => {
+  const named = (name: string) => `test('${name}', () => {});`;
+  const files = { 'src/a.cluster.slow.test.ts': named('late'), 'test/b.test.ts': named('early') };
+  assert.match(runTests(files, [], { WAL_CDC_SLOW: '1' }).output, /early[\s\S]*late/);
+});
+
 test('a path picks the files; one that matches nothing is an error', () => {
   const files = { 'src/core/a.test.ts': passing, 'src/b.test.ts': failing };
   assert.equal(runTests(files, ['src/core']).status, 0);

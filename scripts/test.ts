@@ -4,7 +4,8 @@
  *
  * Names say what a file needs: `x.test.ts` nothing, `x.pg.test.ts` PostgreSQL, `x.ch.test.ts` ClickHouse,
  * `x.kafka.test.ts` Java, `x.helm.test.ts` helm-unittest, `x.kube.test.ts` kustomize and kubeconform, `x.terraform.test.ts` Terraform,
- * `x.aws.test.ts` an emulator of AWS, `x.image.test.ts` programs that build and run an image.
+ * `x.aws.test.ts` an emulator of AWS, `x.image.test.ts` programs that build and run an image, `x.cluster.slow.test.ts` a control plane
+ * of Kubernetes. These come last, since they may have to wait for that to be built.
  * `x.slow.test.ts`, also after one of those, is the slow tier: it runs with WAL_CDC_SLOW=1, with CI set, or when a PATH
  * names the file. What is left out is listed with its reason before the totals; with CI set that is a failure, but for tiers that
  * the machine cannot run at all, which WAL_CDC_TEST_WITHOUT names (`image`).
@@ -21,10 +22,12 @@ const inCi = Boolean(process.env.CI);
 const slowTier = inCi || process.env.WAL_CDC_SLOW === '1';
 const fileTimeoutMs = slowTier ? 3_600_000 : 600_000;
 
+const isLast = (file: string) => file.endsWith('.cluster.slow.test.ts');
 const paths = process.argv.slice(2).map(path => relative('.', path));
 const asked = globSync('{src,test,bench,scripts}/**/*.test.ts')
   .filter(file => paths.length === 0 || paths.some(path => file.includes(path)))
-  .sort();
+  .sort()
+  .sort((a, b) => Number(isLast(a)) - Number(isLast(b)));
 const isDeferred = (file: string) =>
   file.endsWith('.slow.test.ts') && !slowTier && !paths.some(path => file.endsWith(path));
 const impossible = (process.env.WAL_CDC_TEST_WITHOUT ?? '').split(',').filter(Boolean);

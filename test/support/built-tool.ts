@@ -26,6 +26,6 @@ export function toolMissing(name: string, programs = [name]): string | false {
 
 /** As {@link toolMissing}, for what takes long to build: with CI set .ci/run does it meanwhile, and this waits for it. */
 export function slowToolMissing(name: string, programs?: string[]): string | false {
-  if (process.env.CI) execFileSync(join(root, build), [name], { stdio: ['ignore', 'inherit', 'inherit'] });
+  if (process.env.CI) execFileSync(join(root, build), [name], { stdio: ['ignore', 2, 2] });
   return toolMissing(name, programs);
 }

@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
+import { withLifeline } from '../lifeline.ts';
 import { waitFor } from '../wait-for.ts';
 
 const javaVersion = spawnSync('java', ['-version'], { encoding: 'utf8' }).stderr ?? '';
@@ -52,9 +53,6 @@ export interface JavaProcess {
 
 const startTimeoutMs = 120_000;
 const stopTimeoutMs = 30_000;
-
-/** Waits in the shell's own process for the end of fd 3, whose other end only we hold; a line on it says "ended already". */
-const withLifeline = '{ read -r _ || kill -KILL $$; } <&3 >/dev/null 2>&1 & exec "$@" 3<&-';
 
 /**
  * Starts a program. Its classes come from an archive (JEP 350), which more than halves the start; the first process that is
