@@ -15,6 +15,9 @@ export function fetchSchemas(): string {
   return folder;
 }
 
+/** Files with the definitions of the Argo CD that tests run. */
+export const argoCdDefinitions = () => globSync(join(fetchSchemas(), 'argo-cd/*.yaml'));
+
 /** Files with the definitions of every kind that is no part of Kubernetes, but the next one. */
 export const fetchedDefinitions = () => globSync(join(fetchSchemas(), 'crds/*.yaml'));
 

@@ -2,6 +2,7 @@
 # Brings the definitions of the kinds that apps/, platform/ and the chart consist of, from the Go modules that publish them, once per machine and
 # version, and prints their folder:
 #   kubernetes   OpenAPI documents, one for each group and version
+#   argo-cd      definitions of the Argo CD that tests run
 #   crds         definitions of CloudNativePG, Argo CD, the Prometheus operator and KEDA
 # A shell script, so that .ci/run can start it before there is a Node that runs TypeScript.
 set -eu
@@ -40,6 +41,9 @@ if [ ! -d "$folder" ]; then
     example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml
   fetch crds github.com/kedacore/keda/v2 v2.21.0 h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps= \
     config/crd/bases/keda.sh_scaledobjects.yaml
+  # Of the Argo CD that tests run, in scripts/tools/argo-cd.
+  fetch argo-cd github.com/argoproj/argo-cd/v3 v3.5.7 h1:Xm1BF+I5OgDKUG3SDK49vn2/Y5AMyaNVko+/JT08gj0= \
+    manifests/crds/application-crd.yaml manifests/crds/appproject-crd.yaml
   # Another run may have been faster.
   if [ -d "$folder" ]; then rm -rf "$new"; else mv "$new" "$folder"; fi
 fi
