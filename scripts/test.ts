@@ -8,7 +8,7 @@
  * of Kubernetes. These come last, since they may have to wait for that to be built.
  * `x.slow.test.ts`, also after one of those, is the slow tier: it runs with WAL_CDC_SLOW=1, with CI set, or when a PATH
  * names the file. What is left out is listed with its reason before the totals; with CI set that is a failure, but for tiers that
- * the machine cannot run at all, which WAL_CDC_TEST_WITHOUT names (`image`).
+ * the machine lacks what they need, which WAL_CDC_TEST_WITHOUT names (`image`, `cluster`).
  */
 import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -34,7 +34,7 @@ const impossible = (process.env.WAL_CDC_TEST_WITHOUT ?? '').split(',').filter(Bo
 const isImpossible = (file: string) => impossible.some(tier => file.includes(`.${tier}.`));
 const files = asked.filter(file => !isDeferred(file) && !isImpossible(file));
 const leftOut = asked.filter(isDeferred).map(file => `${file}: slow tier, WAL_CDC_SLOW=1 runs it`);
-const notRun = asked.filter(isImpossible).map(file => `${file}: this machine cannot run it`);
+const notRun = asked.filter(isImpossible).map(file => `${file}: WAL_CDC_TEST_WITHOUT says that what it needs is not here`);
 
 if (asked.length === 0) {
   console.error(`No test file matches ${paths.join(' ')}.`);
