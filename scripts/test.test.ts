@@ -60,7 +60,10 @@ test('a tier that the machine cannot run is named before the totals, also with C
   assert.equal(runTests(files).status, 1);
   const { status, output } = runTests(files, [], { CI: 'true', WAL_CDC_TEST_WITHOUT: 'image' });
   assert.equal(status, 0, output);
-  assert.match(output, /not run: test\/b\.image\.test\.ts: WAL_CDC_TEST_WITHOUT says that what it needs is not here\n(.*\n)*.*tests 1\n/);
+  assert.match(
+    output,
+    /not run: test\/b\.image\.test\.ts: WAL_CDC_TEST_WITHOUT says that what it needs is not here\n(.*\n)*.*tests 1\n/,
+  );
 });
 
 test('the slow tier runs on request, by name, and with CI set', () => {

@@ -34,7 +34,9 @@ const impossible = (process.env.WAL_CDC_TEST_WITHOUT ?? '').split(',').filter(Bo
 const isImpossible = (file: string) => impossible.some(tier => file.includes(`.${tier}.`));
 const files = asked.filter(file => !isDeferred(file) && !isImpossible(file));
 const leftOut = asked.filter(isDeferred).map(file => `${file}: slow tier, WAL_CDC_SLOW=1 runs it`);
-const notRun = asked.filter(isImpossible).map(file => `${file}: WAL_CDC_TEST_WITHOUT says that what it needs is not here`);
+const notRun = asked
+  .filter(isImpossible)
+  .map(file => `${file}: WAL_CDC_TEST_WITHOUT says that what it needs is not here`);
 
 if (asked.length === 0) {
   console.error(`No test file matches ${paths.join(' ')}.`);

@@ -47,10 +47,7 @@ replace (
 
 replace github.com/argoproj/argo-cd/gitops-engine => github.com/argoproj/argo-cd/gitops-engine v0.0.0-20260914071520-c9c369efcc5b
 
-tool (
-	helm.sh/helm/v4/cmd/helm
-	wal-cdc/tools/argo-cd
-)
+tool wal-cdc/tools/argo-cd
 
 require (
 	cloud.google.com/go v0.121.6 // indirect

@@ -8,7 +8,8 @@ import { type ControlPlane, withoutControlPlane } from './control-plane.ts';
 /** Why Argo CD cannot run here, or false: for `skip`. */
 export const withoutArgoCd =
   withoutControlPlane ||
-  slowToolMissing('argo-cd', ['argo-cd', 'helm']) ||
+  slowToolMissing('argo-cd') ||
+  slowToolMissing('helm') ||
   toolMissing('kustomize') ||
   missing('git') ||
   missing('redis-server');
