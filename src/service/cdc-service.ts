@@ -23,8 +23,8 @@ export class CdcService extends PipelineService<CdcSession> {
     this.#options = options;
   }
 
-  protected override openSession(): Promise<CdcSession> {
-    return CdcSession.open(this.#options);
+  protected override openSession(isRunning: boolean): Promise<CdcSession> {
+    return CdcSession.open(this.#options, isRunning);
   }
 
   protected override ridesOut({ action, code }: CdcError, streamed: boolean): boolean {

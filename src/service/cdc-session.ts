@@ -96,14 +96,14 @@ export class CdcSession implements PipelineSession {
   }
 
   /** Connects both sides, checks them, creates what is missing. Reads nothing yet. */
-  static async open(options: CdcOptions): Promise<CdcSession> {
+  static async open(options: CdcOptions, isRunning: boolean): Promise<CdcSession> {
     const { config } = options;
     const clickhouse = await connectClickHouse(options.clickhouse);
     try {
       const control = new ControlTables(clickhouse.clickhouse, config.pipeline, config.clickhouse.cluster);
       await control.create();
       let checkpoint = await control.loadCheckpoint();
-      requireSameMode(config, checkpoint);
+      requireSameMode(config, checkpoint, isRunning);
       if (!checkpoint) {
         checkpoint = firstCheckpoint;
         await control.saveCheckpoint(checkpoint);
@@ -194,12 +194,7 @@ export class CdcSession implements PipelineSession {
         await this.#pipeline.between(() => this.#topics.tables.learn());
         await this.#upkeep.tend();
         const saved = await this.#control.loadCheckpoint();
-        if (saved && saved.mode !== 'cdc')
-          this.#pipeline.fail(
-            new CdcError('MODE_SWITCH', `the pipeline goes on in mode ${saved.mode} by now`, {
-              hint: 'Stop the instances of the mode that it left.',
-            }),
-          );
+        requireSameMode(this.#options.config, saved, true);
         if (saved && saved.epoch !== this.#checkpoint.epoch)
           this.#pipeline.fail(
             new CdcError('TOPIC_RECREATED', 'another instance found that a topic was created again'),

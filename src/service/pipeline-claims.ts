@@ -5,9 +5,20 @@ import { qualifiedName, type Table } from '../core/relation.ts';
 import type { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import type { TableName } from '../sinks/clickhouse/names.ts';
 
-/** Refuses to go on with the position of another mode. Throws CONFIG_INVALID. */
-export function requireSameMode({ mode, pipeline }: Config, checkpoint: Checkpoint | undefined): void {
+/**
+ * Refuses to go on with the position of another mode. Throws CONFIG_INVALID, or MODE_SWITCH when it `isRunning`: then it was switched
+ * meanwhile.
+ */
+export function requireSameMode(
+  { mode, pipeline }: Config,
+  checkpoint: Checkpoint | undefined,
+  isRunning = false,
+): void {
   if (!checkpoint || checkpoint.mode === mode) return;
+  if (isRunning)
+    throw new CdcError('MODE_SWITCH', `the pipeline goes on in mode ${checkpoint.mode} by now`, {
+      hint: 'Stop the instances of the mode that it left.',
+    });
   throw new CdcError('CONFIG_INVALID', `pipeline "${pipeline}" was run in mode ${checkpoint.mode} before`, {
     hint: 'Choose another --pipeline; between modes cdc and wal, "wal-cdc run" switches: see "Switching modes" in docs/operations.md.',
   });

@@ -59,8 +59,8 @@ export abstract class PipelineService<Session extends PipelineSession> implement
     this.#trouble = new Trouble(options.metrics);
   }
 
-  /** Connects both sides, checks them, creates what is missing. */
-  protected abstract openSession(): Promise<Session>;
+  /** Connects both sides, checks them, creates what is missing. `isRunning`: a session before it has streamed. */
+  protected abstract openSession(isRunning: boolean): Promise<Session>;
 
   /** Whether another session is worth a try after `failure`. `streamed`: one of them has streamed before. */
   protected abstract ridesOut(failure: CdcError, streamed: boolean): boolean;
@@ -129,7 +129,7 @@ export abstract class PipelineService<Session extends PipelineSession> implement
 
   async #runSession(progressed: () => void): Promise<void> {
     const { log } = this.#options;
-    const session = await this.openSession();
+    const session = await this.openSession(this.#streamed);
     for (const table of session.tables) {
       const before = this.#counted.get(table.name);
       if (before) Object.assign(table, before);

@@ -34,8 +34,8 @@ export class WalService extends PipelineService<WalSession> {
     return super.run();
   }
 
-  protected override openSession(): Promise<WalSession> {
-    return WalSession.open({ ...this.#options, textTuples: this.#textTuples });
+  protected override openSession(isRunning: boolean): Promise<WalSession> {
+    return WalSession.open({ ...this.#options, textTuples: this.#textTuples }, isRunning);
   }
 
   protected override ridesOut(failure: CdcError, streamed: boolean): boolean {

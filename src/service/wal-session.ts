@@ -125,7 +125,7 @@ export class WalSession implements PipelineSession {
   }
 
   /** Connects both sides, checks them, creates what is missing. Streams nothing yet. */
-  static async open(options: SessionOptions): Promise<WalSession> {
+  static async open(options: SessionOptions, isRunning: boolean): Promise<WalSession> {
     const { config } = options;
     const clickhouse = await connectClickHouse(options.clickhouse, `wal-cdc/${config.pipeline}`);
     let source: SourceSession | undefined;
@@ -134,7 +134,7 @@ export class WalSession implements PipelineSession {
       const control = new ControlTables(clickhouse.clickhouse, config.pipeline, config.clickhouse.cluster);
       await control.create();
       const loaded = await control.loadCheckpoint();
-      requireSameMode(config, loaded);
+      requireSameMode(config, loaded, isRunning);
       const scope = await resolveScope(source, config);
       if (loaded && !scope.publication)
         throw new CdcError(

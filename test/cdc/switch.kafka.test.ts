@@ -74,7 +74,7 @@ test('a pipeline goes from cdc to wal and back while rows change, and is killed 
   await other.prints(streamsInNewMode);
   // Whoever was left behind in the other mode ends.
   const left = await again.ended;
-  assert.equal(left.code, 3);
+  assert.equal(left.code, 3, left.stderr + left.stdout);
   await writer.writes(20);
   await writer[Symbol.asyncDispose]();
   await waitFor(async () => (await pipeline.verify('wal')) === 0, { what: 'log_lines to be copied afresh' });
