@@ -12,8 +12,8 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
  * java DiscardingConsumer.java BOOTSTRAP TOPIC [tuned]: reads a topic from its beginning to what is its end now, and does nothing
- * with it; with the settings that the client comes with, or with those that are fastest. Prints {"messages": …, "bytes": … of keys and values, "seconds": …, "cpuSeconds": … of this process}, from the first
- * poll on.
+ * with it; with the settings that the client comes with, or with those that are fastest. Prints {"messages": …, "bytes": … of
+ * keys and values, "seconds": …, "cpuSeconds": … of this process}, from the first poll on.
  */
 public final class DiscardingConsumer {
   private static final Duration patience = Duration.ofSeconds(30);

@@ -10,8 +10,6 @@ import {
 } from '../../src/sources/kafka/envelope.ts';
 import { table } from '../workload.ts';
 
-/** µs between the Unix epoch and PostgreSQL's. */
-
 /**
  * What a straightforward service does: parses a message, adds to its row what orders it, and writes the row as a line of
  * JSONEachRow. So that it reads, fetches and inserts as ours does, it is a reader whose changes are these lines.

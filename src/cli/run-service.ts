@@ -53,9 +53,12 @@ export async function runService(
         // A server that does not answer keeps it from beginning: there is nothing to finish.
         if (!service.session) process.exit(0);
       };
-      stop.addEventListener('abort', () => setTimeout(leave, leaveMs).unref(), { once: true });
-      stop.addEventListener('abort', () => service.stop(), { once: true });
-      if (stop.aborted) service.stop();
+      const onStop = () => {
+        service.stop();
+        setTimeout(leave, leaveMs).unref();
+      };
+      stop.addEventListener('abort', onStop, { once: true });
+      if (stop.aborted) onStop();
       await before?.({ config, metrics, log }, clickhouse);
       beside = meanwhile?.({ service, clickhouse, url: server.url }, AbortSignal.any([stop, ended.signal]));
       await service.run();

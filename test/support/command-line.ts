@@ -1,17 +1,11 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import type { Readable } from 'node:stream';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { StatusSnapshot } from '../../src/observe/status.ts';
-import { waitFor } from './wait-for.ts';
+import { type CommandResult, Printed } from './printed.ts';
+
+export type { CommandResult };
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-
-export interface CommandResult {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
 
 export interface CommandOptions {
   env?: Record<string, string>;
@@ -24,44 +18,21 @@ export async function walCdc(args: string[], options: CommandOptions = {}): Prom
 }
 
 /** A `wal-cdc ARGS…` that is running: `await using`, which kills it. */
-export class RunningCommand implements AsyncDisposable {
-  stdout = '';
-  stderr = '';
-  readonly ended: Promise<CommandResult>;
-  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+export class RunningCommand extends Printed implements AsyncDisposable {
+  readonly #child: ChildProcess;
 
   constructor(args: string[], { env = {}, cwd }: CommandOptions = {}) {
-    this.#child = spawn(process.execPath, [main, ...args], {
+    const child = spawn(process.execPath, [main, ...args], {
       env: { PATH: process.env.PATH, ...env },
       cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    this.#child.stdout.on('data', chunk => (this.stdout += chunk));
-    this.#child.stderr.on('data', chunk => (this.stderr += chunk));
-    this.ended = once(this.#child, 'close').then(([code]) => ({
-      code,
-      stdout: this.stdout,
-      stderr: this.stderr,
-    }));
+    super(child);
+    this.#child = child;
   }
 
   get pid(): number {
     return this.#child.pid!;
-  }
-
-  /** Resolves when `pattern` was printed; fails with what was printed when the command ends without. */
-  async prints(pattern: RegExp): Promise<void> {
-    await waitFor(
-      () => {
-        if (pattern.test(this.stdout) || pattern.test(this.stderr)) return true;
-        if (this.#child.exitCode !== null)
-          throw new Error(
-            `ended with ${this.#child.exitCode} before ${pattern}:\n${this.stdout}${this.stderr}`,
-          );
-        return false;
-      },
-      { what: `${pattern} to be printed` },
-    );
   }
 
   /** What a service with `log.format: json` answers at /api/status; undefined before it listens and when it is gone. */

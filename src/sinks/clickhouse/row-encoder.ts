@@ -12,8 +12,6 @@ import type { Codec, Encode } from './types/codec.ts';
 import { InvalidValue } from './types/codec.ts';
 import { writeInteger } from './types/int64.ts';
 
-/** µs between the Unix epoch and PostgreSQL's. */
-
 /** A time of PostgreSQL's as µs since 1970. */
 export function microsOfPostgres(us: number): bigint {
   return BigInt(us) + BigInt(postgresEpochUs);

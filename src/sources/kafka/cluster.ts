@@ -196,6 +196,15 @@ export class Cluster {
   }
 }
 
+/** Every partition of these topics, as `listOffsets` takes them. */
+export function partitionsOf(
+  topics: Iterable<TopicInfo>,
+): { topic: string; partition: number; leader: number }[] {
+  return [...topics].flatMap(({ name, partitions }) =>
+    partitions.map(({ leader }, partition) => ({ topic: name, partition, leader })),
+  );
+}
+
 /** Whether what failed may work soon: by itself, or after metadata was read again. */
 export function mayPass(error: unknown): boolean {
   return error instanceof CdcError && error.code === 'BROKER_UNREACHABLE';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AssignedPartition } from './assigned-partition.ts';
-import type { Cluster, TopicInfo } from './cluster.ts';
+import { type Cluster, partitionsOf, type TopicInfo } from './cluster.ts';
 import { Fetcher, type Stretch } from './fetcher.ts';
 import { Found, RecordCursor } from './record-cursor.ts';
 
@@ -37,9 +37,7 @@ export async function partitionRanges(
   cluster: Cluster,
   topics: Iterable<TopicInfo>,
 ): Promise<PartitionRange[]> {
-  const partitions = [...topics].flatMap(({ name, partitions }) =>
-    partitions.map(({ leader }, partition) => ({ topic: name, partition, leader })),
-  );
+  const partitions = partitionsOf(topics);
   const starts = await cluster.listOffsets(partitions, 'earliest');
   const ends = await cluster.listOffsets(partitions, 'end');
   return partitions.map(({ topic, partition }) => ({

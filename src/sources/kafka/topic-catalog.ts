@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { brokerError, isPassing } from './broker-errors.ts';
-import { type Cluster, mayPass, type TopicInfo } from './cluster.ts';
+import { type Cluster, mayPass, partitionsOf, type TopicInfo } from './cluster.ts';
 
 /** A topic is gone when it was missing for so long: a broker that has just started may not know all of them yet. */
 const goneMs = 2000;
@@ -52,11 +52,8 @@ export class TopicCatalog {
     const startedAtMs = performance.now();
     for (;;) {
       await this.refresh();
-      const partitions = [...this.topics.values()].flatMap(({ name, partitions }) =>
-        partitions.map(({ leader }, partition) => ({ topic: name, partition, leader })),
-      );
       try {
-        return await this.#cluster.listOffsets(partitions, 'end');
+        return await this.#cluster.listOffsets(partitionsOf(this.topics.values()), 'end');
       } catch (error) {
         if (!mayPass(error) || performance.now() - startedAtMs > newMs) throw error;
       }

@@ -1,10 +1,9 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { copyFileSync, globSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Printed } from '../../support/printed.ts';
 import { type TempDir, tempDir } from '../../support/temp-dir.ts';
-import { waitFor } from '../../support/wait-for.ts';
 import { repository } from '../terraform/terraform.ts';
 
 const fetchBase = join(repository, 'test/platform/image/fetch-base.sh');
@@ -158,36 +157,14 @@ export interface Mount {
   writable: boolean;
 }
 
-export class Container {
-  stdout = '';
-  stderr = '';
-  readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
-  readonly #child: ChildProcess;
+export class Container extends Printed {
   readonly #pidFile: string;
   readonly #podman: (...args: string[]) => Promise<string>;
 
   constructor(child: ChildProcess, pidFile: string, podman: (...args: string[]) => Promise<string>) {
-    this.#child = child;
+    super(child);
     this.#pidFile = pidFile;
     this.#podman = podman;
-    child.stdout!.on('data', chunk => (this.stdout += chunk));
-    child.stderr!.on('data', chunk => (this.stderr += chunk));
-    this.ended = once(child, 'close').then(([code]) => ({ code, stdout: this.stdout, stderr: this.stderr }));
-  }
-
-  /** Resolves when `pattern` was printed; fails with what was printed when the container ends without. */
-  async prints(pattern: RegExp): Promise<void> {
-    await waitFor(
-      () => {
-        if (pattern.test(this.stdout) || pattern.test(this.stderr)) return true;
-        if (this.#child.exitCode !== null)
-          throw new Error(
-            `ended with ${this.#child.exitCode} before ${pattern}:\n${this.stdout}${this.stderr}`,
-          );
-        return false;
-      },
-      { what: `${pattern} to be printed` },
-    );
   }
 
   /** Where the kernel of the machine tells about the process 1 of the container. */
