@@ -20,10 +20,12 @@ export class RowGroup {
 
   readonly relation: Relation;
   count = 0;
-  index = new Uint32Array(RowGroup.stride * 64);
+  index: Uint32Array<ArrayBuffer>;
 
-  constructor(relation: Relation) {
+  /** `rows`: how many may come; room for more is made when they do. */
+  constructor(relation: Relation, rows = 64) {
     this.relation = relation;
+    this.index = new Uint32Array(RowGroup.stride * rows);
   }
 
   /**
@@ -59,9 +61,16 @@ export class RowGroup {
 /** Commit position and time of the transactions in a batch, by index; times in µs since 2000-01-01 UTC. */
 export class Transactions {
   count = 0;
-  commitHi = new Uint32Array(64);
-  commitLo = new Uint32Array(64);
-  committedAtUs = new Float64Array(64);
+  commitHi: Uint32Array<ArrayBuffer>;
+  commitLo: Uint32Array<ArrayBuffer>;
+  committedAtUs: Float64Array<ArrayBuffer>;
+
+  /** `expected`: how many may come; room for more is made when they do. */
+  constructor(expected = 64) {
+    this.commitHi = new Uint32Array(expected);
+    this.commitLo = new Uint32Array(expected);
+    this.committedAtUs = new Float64Array(expected);
+  }
 
   add(commitHi: number, commitLo: number, committedAtUs: number): number {
     if (this.count === this.commitHi.length) {

@@ -6,16 +6,21 @@ import type { Relation } from '../core/relation.ts';
 /** Collects the changes of the next batch. */
 export class BatchBuilder {
   data: ByteWriter;
-  transactions = new Transactions();
+  transactions: Transactions;
   truncates: Truncate[] = [];
   rows = 0;
   /** When the first row came, in ms of `performance.now()`. */
   startedAtMs = 0;
   readonly #groups = new Map<number, RowGroup>();
   #lastGroup: RowGroup | undefined;
+  /** Rows of each relation in the batch before. */
+  readonly #rowsBefore: ReadonlyMap<number, number>;
 
-  constructor(data: ByteWriter) {
+  /** `before`: the batch before, to make as much room at once: what is outgrown is garbage. */
+  constructor(data: ByteWriter, before?: BatchBuilder) {
     this.data = data;
+    this.transactions = new Transactions(roomFor(before?.transactions.count ?? 0));
+    this.#rowsBefore = new Map(before && [...before.#groups].map(([id, { count }]) => [id, count]));
   }
 
   get bytes(): number {
@@ -30,7 +35,7 @@ export class BatchBuilder {
     if (this.#lastGroup?.relation === relation) return this.#lastGroup;
     let group = this.#groups.get(relation.id);
     if (!group) {
-      group = new RowGroup(relation);
+      group = new RowGroup(relation, roomFor(this.#rowsBefore.get(relation.id) ?? 0));
       this.#groups.set(relation.id, group);
     }
     this.#lastGroup = group;
@@ -53,6 +58,10 @@ export class BatchBuilder {
       position,
     };
   }
+}
+
+function roomFor(before: number): number {
+  return Math.max(64, Math.ceil(before * 1.1));
 }
 
 const mostReservedBytes = 64 << 20;

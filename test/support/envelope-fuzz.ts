@@ -23,7 +23,7 @@ export function fuzzEnvelopes(messages: number, seed: number): Map<string, numbe
     if (i % 500 === 0) {
       predicting = new TopicReader({ placeholder });
       exact = new TopicReader({ placeholder, predict: false });
-      topic = Array.from({ length: 6 }, () => random.pick(corpus));
+      topic = pickTopic(random, corpus);
     }
     const message = mutateMessage(random, random.pick(topic));
     const about = () =>
@@ -49,7 +49,14 @@ export function fuzzEnvelopes(messages: number, seed: number): Map<string, numbe
   return kinds;
 }
 
-function readCorpus(): KafkaMessage[] {
+/** Some of the messages, which are then those of a topic. */
+export function pickTopic(random: Random, corpus: readonly KafkaMessage[]): KafkaMessage[] {
+  const truncates = corpus.filter(({ value }) => value?.includes('"op":"t"'));
+  return [random.pick(truncates), ...Array.from({ length: 5 }, () => random.pick(corpus))];
+}
+
+/** Messages that Debezium wrote, and flattened ones. */
+export function readCorpus(): KafkaMessage[] {
   const recorded = (['platform', 'schemas-off', 'schemas-on'] as const).flatMap(readEnvelopes);
   const messages: KafkaMessage[] = recorded.map(({ key, value, headers }) => ({
     key,
@@ -170,7 +177,7 @@ const inserts = [
   '//',
 ];
 
-function mutateMessage(random: Random, message: KafkaMessage): KafkaMessage {
+export function mutateMessage(random: Random, message: KafkaMessage): KafkaMessage {
   const { key, value } = message;
   let { headers } = message;
   if (random.below(200) === 0) headers = new Map([['__debezium.newkey', Buffer.from('{"id":5}')]]);

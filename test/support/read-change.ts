@@ -7,6 +7,7 @@ import {
   type KafkaMessage,
   MalformedEnvelope,
 } from '../../src/sources/kafka/envelope.ts';
+import { newStamp } from '../../src/sources/kafka/json-kernel.ts';
 import { type DecodedValue, decodeChange } from './change-bytes.ts';
 import type { Expected } from './envelope-oracle.ts';
 import { formatExactJson, parseExactJson } from './exact-json.ts';
@@ -55,13 +56,16 @@ export function withinRecords(message: KafkaMessage): KafkaMessage {
   const parts = ['"{', key ?? '', '\0', value ?? '', '"}'].map(part => Buffer.from(part));
   const bytes = Buffer.concat(parts);
   const keyEnd = 2 + parts[1]!.length;
+  const stamp = newStamp();
   return {
     ...message,
     spans: {
       keyBytes: bytes,
+      keyStamp: stamp,
       keyStart: key ? 2 : -1,
       keyEnd,
       valueBytes: bytes,
+      valueStamp: stamp,
       valueStart: value ? keyEnd + 1 : -1,
       valueEnd: keyEnd + 1 + parts[3]!.length,
     },

@@ -11,8 +11,9 @@ import {
   type Layout,
   MalformedEnvelope,
 } from './envelope.ts';
+import { found, recordAt } from './json-kernel.ts';
 import { NotReady } from './not-ready.ts';
-import { Found } from './record-cursor.ts';
+import { Found, type RecordCursor } from './record-cursor.ts';
 import { VersionInputs } from './version-inputs.ts';
 
 /** A message in its place; a `RecordCursor` that found something. */
@@ -95,7 +96,7 @@ export class BatchFiller {
   }
 
   #begin(): void {
-    this.builder = new BatchBuilder(this.#pool.take());
+    this.builder = new BatchBuilder(this.#pool.take(), this.builder);
     this.#poison = [];
     this.#poisonBytes = 0;
   }
@@ -130,6 +131,31 @@ export class BatchFiller {
     else if (kind === EnvelopeKind.truncate) this.#addTruncate(state, partition, cursor.offset);
   }
 
+  /** Takes in the records behind the last message, as far as they are changes like it. */
+  takeAhead(cursor: RecordCursor, partition: AssignedPartition): void {
+    const state = this.#stateOf(partition.topic);
+    const { reader } = state;
+    if (cursor.recordsLeft === 0 || !reader.readAhead) return;
+    const { builder } = this;
+    const { data } = builder;
+    const start = data.pos;
+    const count = reader.readAhead(cursor, this.#options.maxMessageBytes, data);
+    let taken = 0;
+    let end = start;
+    for (; taken < count && reader.change!(taken); taken++) {
+      const { relation, keyless } = state.relationOf(reader.layout, reader.schema, reader.table);
+      if (builder.holdsOlder(relation)) break;
+      const at = recordAt(taken);
+      const from = end;
+      end = start + found.tuplesEnd(at);
+      this.#add(state, relation, keyless, partition, cursor.baseOffset + found.offsetDelta(at), from, end);
+    }
+    data.pos = end;
+    if (taken === 0) return;
+    const last = recordAt(taken - 1);
+    cursor.skip(taken, found.recordEnd(last), found.offsetDelta(last));
+  }
+
   #stateOf(topic: string): TopicState {
     let state = this.#topics.get(topic);
     if (!state) {
@@ -142,8 +168,7 @@ export class BatchFiller {
   #addChange(state: TopicState, partition: AssignedPartition, offset: number, start: number): void {
     const { reader } = state;
     const { relation, keyless } = state.relationOf(reader.layout, reader.schema, reader.table);
-    const { commitHi, commitLo, lsnHi, lsnLo } = this.#inputs(reader, partition, offset, keyless);
-    let { builder } = this;
+    const { builder } = this;
     let at = start;
     if (builder.holdsOlder(relation)) {
       // Rows in the older layout are written first; the bytes of this one move on.
@@ -151,10 +176,23 @@ export class BatchFiller {
       const end = data.pos;
       data.pos = start;
       this.finish();
-      builder = this.builder;
-      at = builder.data.pos;
-      builder.data.writeBytes(data.buf, start, end);
+      at = this.builder.data.pos;
+      this.builder.data.writeBytes(data.buf, start, end);
     }
+    this.#add(state, relation, keyless, partition, offset, at, this.builder.data.pos);
+  }
+
+  #add(
+    { reader }: TopicState,
+    relation: Relation,
+    keyless: boolean,
+    partition: AssignedPartition,
+    offset: number,
+    start: number,
+    end: number,
+  ): void {
+    const { builder } = this;
+    const { commitHi, commitLo, lsnHi, lsnLo } = this.#inputs(reader, partition, offset, keyless);
     if (this.empty) builder.startedAtMs = performance.now();
     const transaction = partition.transactionOf(
       builder.transactions,
@@ -162,7 +200,7 @@ export class BatchFiller {
       commitLo,
       Number.isNaN(reader.committedAtUs) ? Date.now() * 1000 - postgresEpochUs : reader.committedAtUs,
     );
-    builder.groupFor(relation).add(at, builder.data.pos - at, reader.op, 0, lsnHi, lsnLo, transaction);
+    builder.groupFor(relation).add(start, end - start, reader.op, 0, lsnHi, lsnLo, transaction);
     builder.rows++;
   }
 

@@ -67,7 +67,7 @@ const mostAnswerBytes = 0x13ffffff;
 
 /**
  * A connection to a broker, authenticated. The library encodes and decodes messages; the bytes of the socket are read here,
- * into one buffer and from there to where an answer belongs: chunks from Node would cost three times as much.
+ * straight to where an answer belongs: chunks from Node would cost three times as much.
  */
 export class BrokerConnection {
   readonly address: string;
@@ -81,6 +81,8 @@ export class BrokerConnection {
   #retired = false;
   #failure: CdcError | undefined;
 
+  /** Where the beginnings of answers are read to. */
+  readonly #chunk: Buffer;
   readonly #head = Buffer.alloc(4);
   #headBytes = 0;
   #body: Buffer | undefined;
@@ -111,14 +113,16 @@ export class BrokerConnection {
   private constructor(options: ConnectionOptions) {
     this.#options = options;
     const { host, port, tls, readBytes } = options;
+    this.#chunk = Buffer.allocUnsafeSlow(readBytes);
     this.address = `${host}:${port}`;
     const shared = {
       host,
       port,
       onread: {
-        buffer: Buffer.allocUnsafeSlow(readBytes),
+        buffer: () => this.#readInto(),
         callback: (length: number, bytes: Uint8Array) => {
-          this.#received(bytes as Buffer, length);
+          if (bytes === this.#chunk) this.#received(this.#chunk, length);
+          else this.#filledTo(this.#filled + length);
           return true;
         },
       },
@@ -281,6 +285,12 @@ export class BrokerConnection {
     });
   }
 
+  /** The rest of a large answer is read to where it belongs. */
+  #readInto(): Buffer {
+    const rest = this.#body ? this.#bodyBytes - this.#filled : 0;
+    return rest < this.#chunk.length ? this.#chunk : this.#body!.subarray(this.#filled, this.#bodyBytes);
+  }
+
   #received(bytes: Buffer, length: number): void {
     for (let at = 0; at < length && !this.#failure; ) {
       if (!this.#body) {
@@ -297,10 +307,14 @@ export class BrokerConnection {
       }
       const part = Math.min(this.#bodyBytes - this.#filled, length - at);
       bytes.copy(this.#body, this.#filled, at, at + part);
-      this.#filled += part;
       at += part;
-      if (this.#filled === this.#bodyBytes) this.#answered(this.#body);
+      this.#filledTo(this.#filled + part);
     }
+  }
+
+  #filledTo(end: number): void {
+    this.#filled = end;
+    if (end === this.#bodyBytes) this.#answered(this.#body!);
   }
 
   #answered(bytes: Buffer): void {

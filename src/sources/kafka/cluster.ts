@@ -36,7 +36,7 @@ export interface ClusterInfo {
 
 const connectTimeoutMs = 10_000;
 const requestTimeoutMs = 30_000;
-const readBytes: Record<Purpose, number> = { control: 16 << 10, group: 16 << 10, fetch: 256 << 10 };
+const readBytes: Record<Purpose, number> = { control: 16 << 10, group: 16 << 10, fetch: 64 << 10 };
 const noId = '00000000-0000-0000-0000-000000000000';
 
 /** The brokers of a cluster, and connections to them: one for each broker and purpose, made when they are needed. */

@@ -1,6 +1,7 @@
 import type { ByteWriter } from '../../core/byte-writer.ts';
 import { StacklessError } from '../../core/errors.ts';
 import type { Wire } from '../../core/relation.ts';
+import { type NextRecords, newStamp } from './json-kernel.ts';
 
 /** A message as Kafka has it. */
 export interface KafkaMessage {
@@ -15,10 +16,13 @@ export interface KafkaMessage {
 /** Where key and value of a message lie. */
 export interface MessageSpans {
   keyBytes: Buffer;
+  /** Another number whenever other bytes are in `keyBytes`. */
+  keyStamp: number;
   /** -1 when there is no key. */
   keyStart: number;
   keyEnd: number;
   valueBytes: Buffer;
+  valueStamp: number;
   /** -1 for a tombstone. */
   valueStart: number;
   valueEnd: number;
@@ -31,9 +35,11 @@ export function spansOf(message: KafkaMessage): MessageSpans {
   const { key, value } = message;
   return {
     keyBytes: key ?? nothing,
+    keyStamp: newStamp(),
     keyStart: key ? 0 : -1,
     keyEnd: key?.length ?? -1,
     valueBytes: value ?? nothing,
+    valueStamp: newStamp(),
     valueStart: value ? 0 : -1,
     valueEnd: value?.length ?? -1,
   };
@@ -120,6 +126,13 @@ export interface EnvelopeReader extends Readonly<EnvelopeFields> {
    * @throws MalformedEnvelope for what is no envelope; `out` is then as it was
    */
   read(message: KafkaMessage, out: ByteWriter): number;
+  /**
+   * Reads the records that come next in a batch, up to the first that is longer than `mostBytes` or not like messages that were read
+   * already: inserts and updates only. Appends their tuples to `out`. Returns how many; `change` tells of each, in turn.
+   */
+  readAhead?(next: NextRecords, mostBytes: number, out: ByteWriter): number;
+  /** Sets the fields to those of record `i` of `readAhead`; false when it, and what follows, must be read by `read`. */
+  change?(i: number): boolean;
 }
 
 /** A message that cannot be read as an envelope. Built without a stack trace: a topic full of them must not cost one each. */

@@ -1,6 +1,5 @@
 import { isUtf8 } from 'node:buffer';
 import type { ByteWriter } from '../../core/byte-writer.ts';
-import { ByteView } from './byte-view.ts';
 import { ConnectSchemas } from './connect-schema.ts';
 import {
   type EnvelopeFields,
@@ -10,9 +9,9 @@ import {
   type MessageSpans,
 } from './envelope.ts';
 import { type ContentReader, newKeyHeader, oldKeyHeader } from './envelope-content.ts';
+import { found, type NextRecords, readRun, recordAt, takeTuples } from './json-kernel.ts';
 import { isWrapper } from './json-key.ts';
 import { type JsonObject, parseObject } from './json-object.ts';
-import { JsonValues } from './json-values.ts';
 import type { KeyFields, MessageKeys } from './message-key.ts';
 import type { Placeholder } from './placeholder.ts';
 import { predictableShape } from './predictable-shape.ts';
@@ -27,10 +26,17 @@ export class JsonEnvelopes {
   readonly #content: ContentReader;
   readonly #keys: MessageKeys;
   readonly #fields: EnvelopeFields;
-  readonly #values: JsonValues;
+  readonly #placeholder: Placeholder;
   readonly #schemas = new ConnectSchemas();
   /** Like the last messages; the one that was right last comes first. */
   readonly #predictions: PredictedEnvelope[] = [];
+  /** Those with the same key as `#alikeTo`, and their plans. */
+  #alikeTo: PredictedEnvelope | undefined;
+  #alike: PredictedEnvelope[] = [];
+  #plans: number[] = [];
+  /** What `readAhead` read. */
+  #ahead: NextRecords | undefined;
+  #aheadStart = 0;
 
   constructor(
     placeholder: Placeholder,
@@ -43,7 +49,7 @@ export class JsonEnvelopes {
     this.#content = content;
     this.#keys = keys;
     this.#fields = fields;
-    this.#values = new JsonValues(new ByteView(), new ByteView(), placeholder);
+    this.#placeholder = placeholder;
   }
 
   /** `spans`: of `message`. Returns an `EnvelopeKind`. @throws MalformedEnvelope; `out` is then as it was */
@@ -60,7 +66,7 @@ export class JsonEnvelopes {
     const predictions = this.#predictions;
     for (let i = 0; i < predictions.length; i++) {
       const prediction = predictions[i]!;
-      if (prediction.key !== key || !prediction.read(spans, this.#values, out, this.#fields)) continue;
+      if (prediction.key !== key || !prediction.read(spans, out, this.#fields)) continue;
       if (i > 0) {
         predictions[i] = predictions[0]!;
         predictions[0] = prediction;
@@ -68,6 +74,36 @@ export class JsonEnvelopes {
       return true;
     }
     return false;
+  }
+
+  /** Reads records that are like the last message, or like one of the others with such a key. Returns how many; `change` says what. */
+  readAhead(next: NextRecords, mostBytes: number, out: ByteWriter): number {
+    const [last] = this.#predictions;
+    if (!last) return 0;
+    const keyPlan = last.key && this.#keys.planOf(last.key);
+    if (keyPlan === undefined) return 0;
+    if (this.#alikeTo !== last) {
+      this.#alikeTo = last;
+      this.#alike = this.#predictions.filter(({ key, isDelete }) => key === last.key && !isDelete);
+      this.#plans = this.#alike.map(({ plan }) => plan.address);
+    }
+    if (this.#plans.length === 0) return 0;
+    const count = readRun(keyPlan?.address ?? 0, this.#plans, next, mostBytes);
+    if (count > 0) takeTuples(found.tuplesEnd(recordAt(count - 1)), out);
+    this.#ahead = next;
+    this.#aheadStart = next.recordsStart;
+    return count;
+  }
+
+  /** Sets the fields to those of record `i` of `readAhead`; false when it must be read by itself. */
+  change(i: number): boolean {
+    const at = recordAt(i);
+    if (found.isText(at)) {
+      const start = this.#aheadStart;
+      const { bytes } = this.#ahead!;
+      if (!isUtf8(bytes.subarray(start + found.valueStart(at), start + found.valueEnd(at)))) return false;
+    }
+    return this.#alike[found.plan(at)]!.describe(at, this.#fields);
   }
 
   #readExactly(message: KafkaMessage, spans: MessageSpans, learn: boolean, out: ByteWriter): number {
@@ -91,7 +127,8 @@ export class JsonEnvelopes {
     if (!shape) return;
     const predictions = this.#predictions;
     if (predictions.length === maxPredictions) predictions.pop();
-    predictions.unshift(new PredictedEnvelope(value, shape));
+    predictions.unshift(new PredictedEnvelope(value, shape, this.#placeholder));
+    this.#alikeTo = undefined;
   }
 }
 

@@ -1,34 +1,34 @@
 import { isUtf8 } from 'node:buffer';
 import type { Wire } from '../../core/relation.ts';
-import { ByteView } from './byte-view.ts';
 import { ConnectSchemas, type Fields } from './connect-schema.ts';
 import { MalformedEnvelope } from './envelope.ts';
+import { read } from './json-kernel.ts';
 import { type JsonObject, parseObject } from './json-object.ts';
-import { skipValue } from './json-scan.ts';
-import { skipNumberByWords } from './json-words.ts';
-import { Literals, type Span } from './literals.ts';
+import { Plan, Role } from './json-plan.ts';
 import type { KeyFields, MessageKey } from './message-key.ts';
 
 /** Reads the JSON keys of a topic's messages. */
 export class JsonKeys {
-  readonly #src = new ByteView();
   readonly #schemas = new ConnectSchemas();
   readonly #shapes = new Map<string, KeyFields>();
   /** Those of the last shapes, the latest first. */
-  #predictions: PredictedKey[] = [];
+  #predictions: { plan: Plan; fields: KeyFields }[] = [];
 
   /** The fields of the key `bytes[start..end)` if it looks like one of the last keys; `undefined` when it does not. */
-  predict(bytes: Buffer, start: number, end: number): KeyFields | undefined {
+  predict(bytes: Buffer, stamp: number, start: number, end: number): KeyFields | undefined {
     const predictions = this.#predictions;
-    this.#src.lookAt(bytes);
-    const from = bytes.byteOffset;
     for (let i = 0; i < predictions.length; i++) {
       const prediction = predictions[i]!;
-      if (!prediction.match(this.#src, from + start, from + end)) continue;
+      if (read(prediction.plan.address, bytes, stamp, start, end, 0) < 0) continue;
       if (i > 0) [predictions[0], predictions[i]] = [prediction, predictions[0]!];
       return prediction.fields;
     }
     return undefined;
+  }
+
+  /** How keys with these fields are read, as the last of them was. */
+  planOf(fields: KeyFields): Plan | undefined {
+    return this.#predictions.find(prediction => prediction.fields === fields)?.plan;
   }
 
   /** `null` for JSON's null, which is no key. @throws MalformedEnvelope for what is neither */
@@ -76,8 +76,15 @@ export class JsonKeys {
     if (document.hasDuplicates || row.hasDuplicates) return;
     // A row of columns "schema" and "payload": with other values it would be a wrapper.
     if (row === document && row.names.length === 2 && row.indexOf('schema') >= 0) return;
-    const spans = row.names.map((_, i) => ({ start: row.start(i), end: row.valueEnd(i) }));
-    this.#predictions = [new PredictedKey(key, spans, row.depth, fields), ...this.#predictions.slice(0, 3)];
+    const { depth } = row;
+    const values = row.names.map((_, i) => ({
+      start: row.start(i),
+      end: row.valueEnd(i),
+      role: Role.none,
+      depth,
+    }));
+    const plan = new Plan(key, values, { columns: 0, placeholder: undefined });
+    this.#predictions = [{ plan, fields }, ...this.#predictions.slice(0, 3)];
   }
 }
 
@@ -91,40 +98,6 @@ function wireOf(fields: Fields, name: string): Wire {
 export function isWrapper(document: JsonObject): boolean {
   if (document.names.length !== 2) return false;
   return document.struct('schema') !== undefined && document.struct('payload') !== undefined;
-}
-
-class PredictedKey {
-  readonly fields: KeyFields;
-  readonly #literals: Literals;
-  readonly #values: number;
-  readonly #depth: number;
-
-  constructor(key: Buffer, values: readonly Span[], depth: number, fields: KeyFields) {
-    this.fields = fields;
-    this.#literals = new Literals(key, values);
-    this.#values = values.length;
-    this.#depth = depth;
-  }
-
-  match(src: ByteView, start: number, end: number): boolean {
-    let pos = start;
-    let mayHaveText = false;
-    for (let i = 0; i < this.#values; i++) {
-      pos = this.#literals.match(i, src, pos, end);
-      if (pos < 0) return false;
-      const byte = pos < end ? src.bytes[pos]! : 0;
-      if (byte >= 49 && byte <= 57) pos = skipNumberByWords(src, pos, end);
-      else {
-        mayHaveText = true;
-        pos = skipValue(src.bytes, pos, end, this.#depth);
-      }
-      if (pos < 0) return false;
-    }
-    return (
-      this.#literals.match(this.#values, src, pos, end) === end &&
-      (!mayHaveText || isUtf8(src.bytes.subarray(start, end)))
-    );
-  }
 }
 
 function escapeControls(text: string): string {

@@ -36,7 +36,7 @@ const defaultMaxMessageBytes = 64 << 20;
 /** Decompressed: more than any producer puts into one. */
 const maxRecordBatchBytes = 256 << 20;
 /** Messages are read in slices, so that heartbeats and answers are not kept waiting. */
-const sliceBytes = 2 << 20;
+const sliceBytes = 128 << 10;
 const sliceMessages = 20_000;
 
 /**
@@ -227,6 +227,7 @@ export class KafkaSource implements Source {
           if (!this.#take(found, partition)) return false;
           // A barrier ended the batch before this message.
           if (filler.builder !== builder) this.#moved.add(partition);
+          if (found === Found.record) filler.takeAhead(cursor, partition);
         }
         partition.offset = cursor.position;
         partition.epoch = cursor.leaderEpoch;

@@ -3,6 +3,7 @@ import type { Row } from './change-writer.ts';
 import type { Fields } from './connect-schema.ts';
 import { type KafkaMessage, type MessageSpans, spansOf } from './envelope.ts';
 import { JsonKeys } from './json-key.ts';
+import type { Plan } from './json-plan.ts';
 import type { SchemaRegistry } from './schema-registry.ts';
 
 /** What keys of one shape have in common; one object per shape. */
@@ -28,11 +29,16 @@ export class MessageKeys {
   }
 
   /** The fields of a key if they can be told without taking it apart; else `undefined`. Null for no key. */
-  predict({ keyBytes, keyStart, keyEnd }: MessageSpans): KeyFields | null | undefined {
+  predict({ keyBytes, keyStamp, keyStart, keyEnd }: MessageSpans): KeyFields | null | undefined {
     if (keyStart < 0) return null;
     if (keyStart < keyEnd && keyBytes[keyStart] === 0)
       return this.#avro.fieldsOf(keyBytes.subarray(keyStart, keyEnd));
-    return this.#json.predict(keyBytes, keyStart, keyEnd);
+    return this.#json.predict(keyBytes, keyStamp, keyStart, keyEnd);
+  }
+
+  /** How JSON keys with these fields are read; `undefined` for others. */
+  planOf(fields: KeyFields): Plan | undefined {
+    return this.#json.planOf(fields);
   }
 
   /** @throws MalformedEnvelope */

@@ -33,6 +33,14 @@ export class Placeholder {
     ]);
   }
 
+  get texts(): readonly Buffer[] {
+    return this.#texts.forms;
+  }
+
+  get tokens(): readonly Buffer[] {
+    return this.#tokens.forms;
+  }
+
   /** Whether `src[start..end)`, the content of a JSON string, is the placeholder. */
   isText(src: Buffer, start: number, end: number): boolean {
     return this.#texts.has(src, start, end);
@@ -60,20 +68,20 @@ function nameUuid(bytes: Buffer): string {
 class Forms {
   /** 1 for lengths that a form has: most values are told apart by it. */
   readonly #lengths: Uint8Array;
-  readonly #forms: Buffer[];
+  readonly forms: Buffer[];
   readonly #shortest: number;
 
   constructor(texts: string[]) {
-    this.#forms = [...new Set(texts)].map(text => Buffer.from(text));
-    this.#lengths = new Uint8Array(Math.max(...this.#forms.map(form => form.length)) + 1);
-    for (const form of this.#forms) this.#lengths[form.length] = 1;
+    this.forms = [...new Set(texts)].map(text => Buffer.from(text));
+    this.#lengths = new Uint8Array(Math.max(...this.forms.map(form => form.length)) + 1);
+    for (const form of this.forms) this.#lengths[form.length] = 1;
     this.#shortest = this.#lengths.indexOf(1);
   }
 
   has(src: Buffer, start: number, end: number): boolean {
     const length = end - start;
     if (length >= this.#lengths.length || this.#lengths[length] === 0) return false;
-    for (const form of this.#forms) {
+    for (const form of this.forms) {
       if (form.length !== length) continue;
       let i = 0;
       while (i < length && src[start + i] === form[i]) i++;
@@ -84,7 +92,7 @@ class Forms {
   /** As `has`, but white space of JSON that a form does not have may stand between its bytes. */
   hasSpaced(src: Buffer, start: number, end: number): boolean {
     if (end - start < this.#shortest) return false;
-    for (const form of this.#forms) if (isSpaced(form, src, start, end)) return true;
+    for (const form of this.forms) if (isSpaced(form, src, start, end)) return true;
     return false;
   }
 }

@@ -3,8 +3,9 @@ import { Marker } from '../../core/tuple.ts';
 import type { EnvelopeFields, Layout } from './envelope.ts';
 import { isAddedField } from './flattened-row.ts';
 import type { JsonObject } from './json-object.ts';
+import { type PlannedValue, Role } from './json-plan.ts';
 import type { KeyFields } from './message-key.ts';
-import { type EnvelopeShape, type EnvelopeValue, Role } from './predicted-envelope.ts';
+import type { EnvelopeShape } from './predicted-envelope.ts';
 
 /** Members that stay the same from message to message: they are compared, not looked at. */
 const constants = ['version', 'connector', 'name', 'snapshot', 'db', 'schema', 'table'];
@@ -112,7 +113,7 @@ function assignTime(roles: Map<string, number>, object: JsonObject, micros: stri
 }
 
 /** The members of `object` as values, without those of role -1, and without nulls that do not matter: they seldom change. */
-function valuesOf(object: JsonObject, roles: ReadonlyMap<string, number>): EnvelopeValue[] {
+function valuesOf(object: JsonObject, roles: ReadonlyMap<string, number>): PlannedValue[] {
   return object.names.flatMap((name, i) => {
     const role = roles.get(name) ?? Role.none;
     if (role < 0 || (role === Role.none && object.isNull(i))) return [];

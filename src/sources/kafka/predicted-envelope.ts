@@ -1,38 +1,11 @@
-import { isUtf8 } from 'node:buffer';
 import { Op } from '../../core/batch.ts';
 import type { ByteWriter } from '../../core/byte-writer.ts';
 import { postgresEpochUs } from '../../core/postgres-epoch.ts';
 import type { EnvelopeFields, Layout, MessageSpans } from './envelope.ts';
-import type { JsonValues } from './json-values.ts';
-import { Literals, type Span } from './literals.ts';
+import { found, message, read, takeTuples } from './json-kernel.ts';
+import { Plan, type PlannedValue } from './json-plan.ts';
 import type { KeyFields } from './message-key.ts';
-
-/** What is done with a value of a predicted envelope. */
-export const Role = {
-  /** Nothing: it is checked. */
-  none: 0,
-  /** A column of the new row, of which the placeholder may stand for an unchanged value. */
-  column: 1,
-  oldColumn: 2,
-  /** A column of the key in an old row, or of a deleted one: never null. */
-  keyColumn: 3,
-  /** Beside the key of a deleted row: null is written. */
-  besideKey: 4,
-  lsn: 5,
-  sequence: 6,
-  /** When the change was committed, in µs or ms since 1970. */
-  micros: 7,
-  millis: 8,
-  op: 9,
-} as const;
-
-export interface EnvelopeValue extends Span {
-  role: number;
-  /** Containers that it lies in. */
-  depth: number;
-  /** Of the tuple that starts with it. */
-  marker?: number;
-}
+import type { Placeholder } from './placeholder.ts';
 
 /** What an envelope is, besides its values. */
 export interface EnvelopeShape {
@@ -44,7 +17,7 @@ export interface EnvelopeShape {
   schema: string;
   table: string;
   /** In the order in which they stand in the message. */
-  values: readonly EnvelopeValue[];
+  values: readonly PlannedValue[];
 }
 
 /**
@@ -53,98 +26,40 @@ export interface EnvelopeShape {
  */
 export class PredictedEnvelope {
   readonly key: KeyFields | null;
+  readonly plan: Plan;
   readonly #shape: EnvelopeShape;
-  readonly #literals: Literals;
-  readonly #roles: Uint8Array;
-  readonly #depths: Uint16Array;
-  /** The marker of the tuple that starts with the value, or 0. */
-  readonly #markers: Uint8Array;
-  /** What the change may be longer than the message. */
-  readonly #overhead: number;
 
-  constructor(message: Buffer, shape: EnvelopeShape) {
-    const { values } = shape;
+  constructor(bytes: Buffer, shape: EnvelopeShape, placeholder: Placeholder) {
     this.key = shape.key;
     this.#shape = shape;
-    this.#literals = new Literals(message, values);
-    this.#roles = Uint8Array.from(values, value => value.role);
-    this.#depths = Uint16Array.from(values, value => value.depth);
-    this.#markers = Uint8Array.from(values, value => value.marker ?? 0);
-    this.#overhead = 16 + values.length * 5;
+    this.plan = new Plan(bytes, shape.values, {
+      columns: shape.layout.names.length,
+      placeholder: shape.kind === 'deleted' ? undefined : placeholder,
+    });
+  }
+
+  get isDelete(): boolean {
+    return this.#shape.kind === 'deleted';
   }
 
   /** Reads a message if it is as predicted; else returns false and leaves everything as it was. */
-  read(message: MessageSpans, values: JsonValues, out: ByteWriter, fields: EnvelopeFields): boolean {
-    const { valueBytes, valueStart, valueEnd } = message;
-    const roles = this.#roles;
-    const depths = this.#depths;
-    const markers = this.#markers;
-    const literals = this.#literals;
+  read(spans: MessageSpans, out: ByteWriter, fields: EnvelopeFields): boolean {
+    const { valueBytes, valueStamp, valueStart, valueEnd } = spans;
+    const { address, overhead } = this.plan;
+    const bytes = read(address, valueBytes, valueStamp, valueStart, valueEnd, overhead);
+    if (bytes < 0 || !this.describe(message, fields)) return false;
+    takeTuples(bytes, out);
+    return true;
+  }
+
+  /** Sets `fields` to what was found; false, and nothing set, when a message of this op is to be read another way. */
+  describe(at: number, fields: EnvelopeFields): boolean {
     const shape = this.#shape;
-    const { src, dst } = values;
-    src.lookAt(valueBytes);
-    out.reserve(valueEnd - valueStart + this.#overhead);
-    dst.lookAt(out.buf);
-    const from = out.buf.byteOffset;
-    values.start(from + out.pos);
-    const columns = shape.layout.names.length;
-    const mayBeUnchanged = shape.kind !== 'deleted';
-    const end = valueBytes.byteOffset + valueEnd;
-    let pos = valueBytes.byteOffset + valueStart;
-    let lsn = 0;
-    let lastCommit = 0;
-    let committedAtUs = Number.NaN;
-    let op = shape.kind === 'deleted' ? 100 : 0;
-    for (let i = 0; i < roles.length; i++) {
-      pos = literals.match(i, src, pos, end);
-      if (pos < 0) return false;
-      if (markers[i] !== 0) values.startTuple(markers[i]!, columns);
-      switch (roles[i]) {
-        case Role.column:
-          pos = values.write(pos, end, depths[i]!, mayBeUnchanged);
-          break;
-        case Role.oldColumn:
-          pos = values.write(pos, end, depths[i]!, false);
-          break;
-        case Role.keyColumn:
-          if (src.bytes[pos] === 110) return false;
-          pos = values.write(pos, end, depths[i]!, false);
-          break;
-        case Role.besideKey:
-          values.writeNull();
-          pos = values.skip(pos, end, depths[i]!);
-          break;
-        case Role.lsn:
-          pos = values.integer(pos, end);
-          lsn = values.number;
-          break;
-        case Role.sequence:
-          pos = values.sequence(pos, end);
-          lastCommit = values.number;
-          break;
-        case Role.micros:
-          pos = values.integer(pos, end);
-          committedAtUs = values.number - postgresEpochUs;
-          break;
-        case Role.millis:
-          pos = values.integer(pos, end);
-          committedAtUs = values.number * 1000 - postgresEpochUs;
-          break;
-        case Role.op:
-          if (pos + 3 > end || src.bytes[pos] !== 34 || src.bytes[pos + 2] !== 34) return false;
-          op = src.bytes[pos + 1]!;
-          pos += 3;
-          break;
-        default:
-          pos = values.skip(pos, end, depths[i]!);
-      }
-      if (pos < 0) return false;
-    }
-    if (literals.match(roles.length, src, pos, end) !== end) return false;
-    const change = this.#change(op, values.unchanged);
-    if (change === 0 || (values.mayHaveUnicode && !isUtf8(valueBytes.subarray(valueStart, valueEnd))))
-      return false;
-    out.pos = values.at - from;
+    const op = found.op(at) || (shape.kind === 'deleted' ? 100 : 0);
+    const change = this.#change(op, found.unchanged(at));
+    if (change === 0) return false;
+    const lsn = found.lsn(at);
+    const lastCommit = found.lastCommit(at);
     fields.op = change;
     fields.isSnapshot = op === 114;
     fields.isFlattened = shape.isFlattened;
@@ -152,7 +67,7 @@ export class PredictedEnvelope {
     fields.lsnLo = lsn >>> 0;
     fields.lastCommitHi = Math.floor(lastCommit / 4294967296);
     fields.lastCommitLo = lastCommit >>> 0;
-    fields.committedAtUs = committedAtUs;
+    fields.committedAtUs = found.committedAtUs(at) - postgresEpochUs;
     fields.schema = shape.schema;
     fields.table = shape.table;
     fields.layout = shape.layout;

@@ -12,6 +12,7 @@ import {
 } from './envelope.ts';
 import { ContentReader, newKeyHeader, oldKeyHeader } from './envelope-content.ts';
 import { JsonEnvelopes } from './json-envelope.ts';
+import type { NextRecords } from './json-kernel.ts';
 import { Layouts } from './layouts.ts';
 import { MessageKeys } from './message-key.ts';
 import { Placeholder } from './placeholder.ts';
@@ -85,6 +86,16 @@ export class TopicReader extends EnvelopeFields implements EnvelopeReader {
       this.#deletedKey.writeBytes(key, 0, key.length);
     }
     return kind;
+  }
+
+  readAhead(next: NextRecords, mostBytes: number, out: ByteWriter): number {
+    const count = this.#json.readAhead(next, mostBytes, out);
+    if (count > 0) this.#afterDelete = false;
+    return count;
+  }
+
+  change(i: number): boolean {
+    return this.#json.change(i);
   }
 
   #readValue(message: KafkaMessage, spans: MessageSpans, out: ByteWriter): number {

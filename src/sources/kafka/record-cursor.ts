@@ -1,6 +1,7 @@
 import { CdcError } from '../../core/errors.ts';
 import { Compression, crc32c, decompress } from './compression.ts';
 import type { KafkaMessage, MessageSpans } from './envelope.ts';
+import { type NextRecords, newStamp } from './json-kernel.ts';
 import { UnreadableRecords } from './unreadable-records.ts';
 
 /** A transaction of a producer whose records do not count, as a fetch response names it. */
@@ -40,9 +41,10 @@ const contextByte = contextHeader.indexOf('.context') + 1;
  * Walks the records of a fetched stretch of a partition: record batches of magic 2, without an object for a record. What
  * was found stands in the fields until the next `next`. As a `KafkaMessage` it makes what it is asked for.
  */
-export class RecordCursor implements KafkaMessage, MessageSpans {
+export class RecordCursor implements KafkaMessage, MessageSpans, NextRecords {
   /** Where the bytes of the record are: the response, or what was decompressed. */
   bytes: Buffer = Buffer.alloc(0);
+  #stamp = newStamp();
   /** -1 where key or value are null. */
   keyStart = -1;
   keyEnd = -1;
@@ -60,6 +62,7 @@ export class RecordCursor implements KafkaMessage, MessageSpans {
 
   readonly #maxBatchBytes: number;
   #fetched: Buffer = this.bytes;
+  #fetchedStamp = this.#stamp;
   #at = 0;
   #end = 0;
   #from = 0;
@@ -88,6 +91,7 @@ export class RecordCursor implements KafkaMessage, MessageSpans {
     aborted: readonly AbortedTransaction[] = [],
   ): void {
     this.#fetched = bytes;
+    this.#fetchedStamp = newStamp();
     this.#at = start;
     this.#end = end;
     this.#from = this.position = offset;
@@ -120,6 +124,38 @@ export class RecordCursor implements KafkaMessage, MessageSpans {
     }
   }
 
+  get recordsStart(): number {
+    return this.#recordAt;
+  }
+
+  get recordsEnd(): number {
+    return this.#recordsEnd;
+  }
+
+  get recordsLeft(): number {
+    return this.#recordsLeft;
+  }
+
+  get stamp(): number {
+    return this.#stamp;
+  }
+
+  get leastOffsetDelta(): number {
+    return Math.max(this.#from - this.#baseOffset, -1);
+  }
+
+  /** Goes behind `count` records, the last of which ends `bytes` behind where the next one is, and has `offsetDelta`. */
+  skip(count: number, bytes: number, offsetDelta: number): void {
+    this.#recordsLeft -= count;
+    this.#recordAt += bytes;
+    this.offset = this.#baseOffset + offsetDelta;
+    this.position = this.offset + 1;
+  }
+
+  get baseOffset(): number {
+    return this.#baseOffset;
+  }
+
   get spans(): MessageSpans {
     return this;
   }
@@ -130,6 +166,14 @@ export class RecordCursor implements KafkaMessage, MessageSpans {
 
   get valueBytes(): Buffer {
     return this.bytes;
+  }
+
+  get keyStamp(): number {
+    return this.#stamp;
+  }
+
+  get valueStamp(): number {
+    return this.#stamp;
   }
 
   get key(): Buffer | null {
@@ -216,11 +260,13 @@ export class RecordCursor implements KafkaMessage, MessageSpans {
     const compression = attributes & 7;
     if (compression === Compression.none) {
       this.bytes = fetched;
+      this.#stamp = this.#fetchedStamp;
       this.#recordAt = at + batchHeaderBytes;
       this.#recordsEnd = end;
     } else {
       const compressed = fetched.subarray(at + batchHeaderBytes, end);
       this.bytes = decompress(compression, compressed, this.#maxBatchBytes);
+      this.#stamp = newStamp();
       this.#recordAt = 0;
       this.#recordsEnd = this.bytes.length;
     }

@@ -167,7 +167,7 @@ export class SyntheticSource implements Source {
     this.#reader = undefined;
     this.#woken = false;
     if (this.#last >= this.#expected) this.#expected = Number.POSITIVE_INFINITY;
-    this.#builder = new BatchBuilder(this.#pool.take());
+    this.#builder = new BatchBuilder(this.#pool.take(), full);
     this.#previous = full.data;
     resolve(full.build(BigInt(this.#last)));
   }

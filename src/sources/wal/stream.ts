@@ -288,7 +288,7 @@ export class WalStream implements Source {
   /** Ends the batch that is being built, here and now. */
   #finish(): void {
     const full = this.#builder;
-    this.#builder = new BatchBuilder(this.#pool.take());
+    this.#builder = new BatchBuilder(this.#pool.take(), full);
     this.#framer.switchWriter(this.#builder.data);
     this.#transaction = -1;
     this.#overdue = this.#drained = false;
