@@ -37,6 +37,8 @@ const { read: readInKernel, readRun: readRunInKernel } = kernel;
 const slackBytes = 16;
 /** Messages are copied to the kernel in stretches of this size: they stay in the processor's cache. */
 const stretchBytes = 64 << 10;
+/** A larger message is not read here: the kernel's memory never becomes smaller. */
+const largestBytes = 8 << 20;
 /** Room for the tuples of a run. */
 const runBytes = 64 << 10;
 const mostRecords = 512;
@@ -105,8 +107,8 @@ function load(bytes: Buffer, stamp: number, start: number, end: number): void {
 }
 
 /**
- * Reads a message by a plan (json-plan.ts). Returns the bytes of the tuples that were made, or -1 when it is not as planned or
- * no valid UTF-8. `found` is then `message`'s.
+ * Reads a message by a plan (json-plan.ts). Returns the bytes of the tuples that were made, or -1 when it is not as planned,
+ * no valid UTF-8 or very large. `found` is then `message`'s.
  */
 export function read(
   plan: number,
@@ -116,6 +118,7 @@ export function read(
   end: number,
   overhead: number,
 ): number {
+  if (end - start > largestBytes) return -1;
   if (stamp !== inputStamp || start < inputStart || end > inputEnd)
     load(bytes, stamp, start, Math.max(end, Math.min(start + stretchBytes, bytes.length)));
   output.reserve(end - start + overhead + stepBytes);

@@ -35,7 +35,7 @@ const largestFetchBytes = 4 << 20;
 const defaultMaxMessageBytes = 64 << 20;
 /** Decompressed: more than any producer puts into one. */
 const maxRecordBatchBytes = 256 << 20;
-/** Messages are read in slices, so that heartbeats and answers are not kept waiting. */
+/** Messages are read in slices, so that heartbeats are not kept waiting, and brokers not by a socket that is full. */
 const sliceBytes = 128 << 10;
 const sliceMessages = 20_000;
 
