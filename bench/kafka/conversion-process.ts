@@ -68,6 +68,7 @@ function convert(fetched: readonly FetchedRecords[]): void {
     cursor.open(bytes, start, end, offset);
     for (let found = cursor.next(); found !== Found.nothing; found = cursor.next()) {
       filler.take(found, cursor, partition);
+      messages += filler.takeAhead(cursor, partition);
       messages++;
     }
   }

@@ -15,11 +15,16 @@ export interface ServiceHops {
 
 const hops: ServiceHops = { fetchedMs: [], queryableMs: [] };
 
-const { read } = TopicReader.prototype;
+const { read, change } = TopicReader.prototype;
 TopicReader.prototype.read = function (message, out) {
   const kind = read.call(this, message, out);
   if (kind === EnvelopeKind.change) hops.fetchedMs.push(Date.now());
   return kind;
+};
+TopicReader.prototype.change = function (i) {
+  const isTaken = change.call(this, i);
+  if (isTaken) hops.fetchedMs.push(Date.now());
+  return isTaken;
 };
 
 const { record } = Freshness.prototype;

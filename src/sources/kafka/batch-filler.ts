@@ -131,11 +131,11 @@ export class BatchFiller {
     else if (kind === EnvelopeKind.truncate) this.#addTruncate(state, partition, cursor.offset);
   }
 
-  /** Takes in the records behind the last message, as far as they are changes like it. */
-  takeAhead(cursor: RecordCursor, partition: AssignedPartition): void {
+  /** Takes in the records behind the last message, as far as they are changes like it. Returns how many. */
+  takeAhead(cursor: RecordCursor, partition: AssignedPartition): number {
     const state = this.#stateOf(partition.topic);
     const { reader } = state;
-    if (cursor.recordsLeft === 0 || !reader.readAhead) return;
+    if (cursor.recordsLeft === 0 || !reader.readAhead) return 0;
     const { builder } = this;
     const { data } = builder;
     const start = data.pos;
@@ -151,9 +151,10 @@ export class BatchFiller {
       this.#add(state, relation, keyless, partition, cursor.baseOffset + found.offsetDelta(at), from, end);
     }
     data.pos = end;
-    if (taken === 0) return;
+    if (taken === 0) return 0;
     const last = recordAt(taken - 1);
     cursor.skip(taken, found.recordEnd(last), found.offsetDelta(last));
+    return taken;
   }
 
   #stateOf(topic: string): TopicState {

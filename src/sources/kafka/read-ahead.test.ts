@@ -38,9 +38,7 @@ function takeIn(bytes: Buffer, from: number, readsAhead: boolean) {
   let ahead = 0;
   for (let found = cursor.next(); found !== Found.nothing; found = cursor.next()) {
     filler.take(found, cursor, partition);
-    const { recordsLeft } = cursor;
-    if (readsAhead && found === Found.record) filler.takeAhead(cursor, partition);
-    ahead += recordsLeft - cursor.recordsLeft;
+    if (readsAhead && found === Found.record) ahead += filler.takeAhead(cursor, partition);
   }
   filler.finish();
   const { position, leaderEpoch } = cursor;
