@@ -39,6 +39,9 @@ resource "aws_eks_node_group" "this" {
   node_role_arn   = var.node_role_arn
   subnet_ids      = var.private_subnet_ids
 
+  # Nodes stay at the version that they were made with unless told.
+  version = aws_eks_cluster.this.version
+
   ami_type       = local.arm ? "AL2023_ARM_64_STANDARD" : "AL2023_x86_64_STANDARD"
   capacity_type  = var.spot ? "SPOT" : "ON_DEMAND"
   instance_types = var.instance_types

@@ -5,6 +5,7 @@ import { Terraform, withoutTerraform } from './terraform.ts';
 
 const dev = 'environments/dev';
 const variables = '-var-file=terraform.tfvars.example';
+const upgraded = [variables, '-var=kubernetes_version=1.37'];
 
 /** From the first to go to the last; those of one line in any order. */
 const teardown = [
@@ -86,6 +87,27 @@ suite('environments/dev without a cloud', { skip: withoutTerraform }, () => {
     assert.equal(code, 0, output);
   });
 
+  test('another version of Kubernetes goes to the control plane, its add-ons, the nodes and what runs on them', () => {
+    terraform.succeed(dev, 'plan', '-out=upgrade.plan', '-no-color', ...upgraded);
+    const plan = JSON.parse(terraform.succeed(dev, 'show', '-json', 'upgrade.plan'));
+    const versions = (values: Record<string, string>) => values.version ?? values.addon_version;
+    for (const { address, change } of plan.resource_changes)
+      if (/\.aws_eks_(cluster|node_group|addon)\./.test(address)) {
+        assert.deepEqual(change.actions, ['update'], address);
+        assert.notEqual(versions(change.after), versions(change.before), address);
+      } else assert.deepEqual(change.actions, ['no-op'], address);
+
+    const { length } = terraform.log();
+    terraform.succeed(dev, 'apply', '-auto-approve', '-no-color', ...upgraded);
+    const updated = terraform.log().slice(length);
+    const steps = logged.slice(2, 6).toReversed();
+    assert.equal(updated.length, steps.flat().length);
+    for (const step of steps)
+      assert.deepEqual(updated.splice(0, step.length).sort(), step.map(name => `update ${name}`).sort());
+    const { code, output } = terraform.run(dev, 'plan', '-detailed-exitcode', '-no-color', ...upgraded);
+    assert.equal(code, 0, output);
+  });
+
   test('the outputs print the next commands', () => {
     const outputs = JSON.parse(terraform.succeed(dev, 'output', '-json'));
     assert.equal(
@@ -113,11 +135,13 @@ suite('environments/dev without a cloud', { skip: withoutTerraform }, () => {
   });
 
   test('destroy keeps that order and leaves nothing', () => {
+    const { length } = terraform.log();
     terraform.succeed(dev, 'destroy', '-auto-approve', '-no-color', variables);
     const log = terraform.log();
-    const created = log.filter(line => line.startsWith('create '));
-    const destroyed = log.filter(line => line.startsWith('destroy ')).map(line => line.slice(8));
-    assert.deepEqual(destroyed.toSorted(), created.map(line => line.slice(7)).toSorted());
+    const names = (operation: string, lines: string[]) =>
+      lines.flatMap(line => (line.startsWith(operation) ? line.slice(operation.length + 1) : []));
+    assert.deepEqual(names('destroy', log).sort(), names('create', log).sort());
+    const destroyed = names('destroy', log.slice(length));
     const positions = logged.map(names =>
       names.map(name => {
         assert.ok(destroyed.includes(name), `${name} was not destroyed`);

@@ -2,6 +2,10 @@ mock_provider "aws" {
   mock_data "aws_partition" {
     defaults = { partition = "aws" }
   }
+
+  mock_data "aws_eks_addon_version" {
+    defaults = { version = "v1.2.3-eksbuild.4" }
+  }
 }
 
 mock_provider "helm" {}
@@ -93,6 +97,29 @@ run "nodes_and_addons" {
   assert {
     condition     = one(aws_eks_addon.ebs_csi.pod_identity_association).service_account == "ebs-csi-controller-sa"
     error_message = "The volume driver must get its role through Pod Identity."
+  }
+}
+
+run "another_version_of_kubernetes" {
+  command = plan
+
+  variables {
+    kubernetes_version = "1.37"
+  }
+
+  assert {
+    condition     = aws_eks_cluster.this.version == "1.37" && aws_eks_node_group.this.version == "1.37"
+    error_message = "Nodes must follow the control plane."
+  }
+
+  assert {
+    condition     = alltrue([for addon in data.aws_eks_addon_version.this : addon.kubernetes_version == "1.37" && addon.most_recent])
+    error_message = "Versions of add-ons must be the newest for the version of Kubernetes."
+  }
+
+  assert {
+    condition     = alltrue([for addon in concat(values(aws_eks_addon.before_nodes), [aws_eks_addon.coredns, aws_eks_addon.ebs_csi]) : addon.addon_version == "v1.2.3-eksbuild.4"])
+    error_message = "Every add-on must have the version that was found for it."
   }
 }
 
