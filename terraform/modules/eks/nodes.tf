@@ -34,10 +34,12 @@ resource "aws_launch_template" "node" {
 }
 
 resource "aws_eks_node_group" "this" {
-  cluster_name    = aws_eks_cluster.this.name
-  node_group_name = "nodes"
-  node_role_arn   = var.node_role_arn
-  subnet_ids      = var.private_subnet_ids
+  cluster_name  = aws_eks_cluster.this.name
+  node_role_arn = var.node_role_arn
+  subnet_ids    = var.private_subnet_ids
+
+  # No name of its own: other kinds of nodes are another group, which comes before this one goes.
+  node_group_name_prefix = "nodes-"
 
   # Nodes stay at the version that they were made with unless told.
   version = aws_eks_cluster.this.version
@@ -60,6 +62,10 @@ resource "aws_eks_node_group" "this" {
 
   update_config {
     max_unavailable = 1
+  }
+
+  lifecycle {
+    create_before_destroy = true
   }
 
   # Nodes are ready only with network and Pod Identity, and need both until the last pod is gone.

@@ -30,7 +30,7 @@ const logged = [
   ['helm_release root'],
   ['helm_release argocd'],
   ['aws_eks_addon aws-ebs-csi-driver', 'aws_eks_addon coredns'],
-  ['aws_eks_node_group nodes'],
+  ['aws_eks_node_group nodes-'],
   ['aws_eks_addon vpc-cni', 'aws_eks_addon eks-pod-identity-agent', 'aws_eks_addon kube-proxy'],
   ['aws_eks_cluster postgres-wal-cdc-cluster'],
   ['aws_cloudwatch_log_group /aws/eks/postgres-wal-cdc-cluster/cluster'],
@@ -106,6 +106,21 @@ suite('environments/dev without a cloud', { skip: withoutTerraform }, () => {
       assert.deepEqual(updated.splice(0, step.length).sort(), step.map(name => `update ${name}`).sort());
     const { code, output } = terraform.run(dev, 'plan', '-detailed-exitcode', '-no-color', ...upgraded);
     assert.equal(code, 0, output);
+  });
+
+  test('other nodes come before those that they replace go', () => {
+    const { length } = terraform.log();
+    // The schemas do not tell which change replaces a resource.
+    const replace = '-replace=module.eks.aws_eks_node_group.this';
+    const larger = ['-var=instance_types=["t3.xlarge"]', '-var=budget_usd_per_hour=1'];
+    terraform.succeed(dev, 'apply', '-auto-approve', '-no-color', ...upgraded, replace, ...larger);
+    assert.deepEqual(
+      terraform
+        .log()
+        .slice(length)
+        .filter(line => line.includes('node_group')),
+      ['create aws_eks_node_group nodes-', 'destroy aws_eks_node_group nodes-'],
+    );
   });
 
   test('the outputs print the next commands', () => {

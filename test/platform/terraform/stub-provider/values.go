@@ -111,7 +111,7 @@ func inventString(kind, id, name string) string {
 func nameOf(v tftypes.Value) string {
 	var members map[string]tftypes.Value
 	check(v.As(&members))
-	for _, key := range []string{"addon_name", "node_group_name", "name", "cidr_block", "id"} {
+	for _, key := range []string{"addon_name", "node_group_name_prefix", "name", "cidr_block", "id"} {
 		var name *string
 		if member, ok := members[key]; ok && member.IsKnown() && member.As(&name) == nil && name != nil {
 			return *name
