@@ -1,6 +1,9 @@
 locals {
   # Validated to be all of one kind. Graviton types have a g after the generation: t4g, m7g, c8gd.
   arm = can(regex("^[a-z]+[0-9]+g", var.instance_types[0]))
+
+  # t3, t4g and the like. EC2 takes a kind of credits for these alone.
+  burstable = alltrue([for type in var.instance_types : can(regex("^t[0-9]", type))])
 }
 
 resource "aws_launch_template" "node" {
@@ -20,6 +23,15 @@ resource "aws_launch_template" "node" {
       volume_size           = var.node_disk_gib
       encrypted             = "true"
       delete_on_termination = "true"
+    }
+  }
+
+  # Rather slower than its share for a while than dearer than its price: "unlimited" is what T3 has otherwise.
+  dynamic "credit_specification" {
+    for_each = local.burstable ? ["standard"] : []
+
+    content {
+      cpu_credits = credit_specification.value
     }
   }
 

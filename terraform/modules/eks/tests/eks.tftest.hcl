@@ -80,6 +80,11 @@ run "nodes_and_addons" {
   }
 
   assert {
+    condition     = one(aws_launch_template.node.credit_specification).cpu_credits == "standard"
+    error_message = "Burstable nodes must not cost more than their price."
+  }
+
+  assert {
     condition     = toset([for spec in aws_launch_template.node.tag_specifications : spec.resource_type if spec.tags["wal-cdc-cluster"] == "test"]) == toset(["instance", "volume", "network-interface"])
     error_message = "What belongs to nodes must be found by its tag."
   }
@@ -120,6 +125,19 @@ run "another_version_of_kubernetes" {
   assert {
     condition     = alltrue([for addon in concat(values(aws_eks_addon.before_nodes), [aws_eks_addon.coredns, aws_eks_addon.ebs_csi]) : addon.addon_version == "v1.2.3-eksbuild.4"])
     error_message = "Every add-on must have the version that was found for it."
+  }
+}
+
+run "nodes_that_earn_no_credits" {
+  command = plan
+
+  variables {
+    instance_types = ["t3.large", "m7i.large"]
+  }
+
+  assert {
+    condition     = length(aws_launch_template.node.credit_specification) == 0
+    error_message = "EC2 takes a kind of credits for burstable types only."
   }
 }
 
