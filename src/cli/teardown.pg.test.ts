@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { walCdc } from '../../test/support/command-line.ts';
 import { pipelineOf, queryClickHouse, tableExists } from '../../test/support/command-pipeline.ts';
 import { freshDatabase } from '../../test/support/postgres.ts';
+import { tempDir } from '../../test/support/temp-dir.ts';
 
 test('teardown drops what the pipeline made, with --data its tables too, and nothing else', async () => {
   await using db = await freshDatabase();
@@ -39,6 +42,33 @@ test('teardown drops what the pipeline made, with --data its tables too, and not
   const third = await walCdc(['teardown'], { env });
   assert.equal(third.code, 0);
   assert.doesNotMatch(third.stdout, /dropped/);
+});
+
+test('what docs/deploy.md says of leaving drops the slot: the configuration of a pod names no mode', async () => {
+  await using db = await freshDatabase();
+  using dir = tempDir();
+  await db.client.query('CREATE TABLE t (id int PRIMARY KEY)');
+  const env = await pipelineOf(db);
+  assert.equal((await walCdc(['run', '--until', 'current'], { env })).code, 0);
+  const config = {
+    listen: '0.0.0.0:8080',
+    pipeline: db.name,
+    postgres: { url: db.url },
+    clickhouse: { url: env.WAL_CDC_CLICKHOUSE_URL },
+  };
+  // JSON is YAML.
+  writeFileSync(join(dir.path, 'wal-cdc.yaml'), JSON.stringify(config));
+  const page = readFileSync(join(import.meta.dirname, '../../docs/deploy.md'), 'utf8');
+  const [, words] = /^npx wal-cdc (teardown .+)$/m.exec(page)!;
+
+  const synthetic = await walCdc(words!.replace('=wal', '=synthetic').split(' '), { cwd: dir.path });
+  assert.equal(synthetic.code, 2, synthetic.stdout);
+  assert.match(synthetic.stderr, /was run in mode wal, not synthetic\nhint: Tear it down with --mode wal/);
+
+  const { code, stdout, stderr } = await walCdc(words!.split(' '), { cwd: dir.path });
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, new RegExp(`^dropped +replication slot wal_cdc_${db.name}$`, 'm'));
+  assert.match(stdout, /^dropped +what wal_cdc has of/m);
 });
 
 test('teardown --data drops what an earlier teardown left, shadows of broken copies too', async () => {

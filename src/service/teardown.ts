@@ -46,16 +46,16 @@ export async function tearDown(options: TeardownOptions): Promise<void> {
   let sink: Sink | undefined;
   let unreachable: CdcError | undefined;
   try {
-    if (config.mode !== 'wal') await requireNotRunning(config);
-    if (config.mode === 'cdc') {
-      sink = options.clickhouse && (await openSink(options, options.clickhouse));
-      await requireCdcCheckpoint(config, sink?.clickhouse);
-      unreachable = await dropGroup(config, onStep);
-    } else if (config.mode === 'wal') {
+    if (config.mode === 'wal') {
       // A slot keeps WAL for as long as it is there: it goes even when ClickHouse does not answer.
       source = await openSource(config.postgres.address!);
       await dropOwnSlot(source, config, onStep);
       await dropOwnPublication(source, config, onStep);
+    } else {
+      await requireNotRunning(config);
+      sink = options.clickhouse && (await openSink(options, options.clickhouse));
+      await requireOwnCheckpoint(config, sink?.clickhouse);
+      if (config.mode === 'cdc') unreachable = await dropGroup(config, onStep);
     }
     if (options.clickhouse) {
       sink ??= await openSink(options, options.clickhouse);
@@ -128,12 +128,12 @@ async function requireNotRunning(config: Config): Promise<void> {
 }
 
 /** What another mode made at the source would be left there, unseen. */
-async function requireCdcCheckpoint(config: Config, clickhouse: ClickHouse | undefined): Promise<void> {
+async function requireOwnCheckpoint(config: Config, clickhouse: ClickHouse | undefined): Promise<void> {
   const { checkpoint } = await readSavedState(config, clickhouse);
-  if (checkpoint && checkpoint.mode !== 'cdc')
+  if (checkpoint && checkpoint.mode !== config.mode)
     throw new CdcError(
       'CONFIG_INVALID',
-      `pipeline "${config.pipeline}" was run in mode ${checkpoint.mode}, not cdc`,
+      `pipeline "${config.pipeline}" was run in mode ${checkpoint.mode}, not ${config.mode}`,
       { hint: `Tear it down with --mode ${checkpoint.mode}, or name another one with --pipeline.` },
     );
 }
