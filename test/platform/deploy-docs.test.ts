@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { tempDir } from '../support/temp-dir.ts';
 import { names } from './names.ts';
 import { repository } from './terraform/terraform.ts';
 
@@ -31,7 +32,7 @@ test('every command is one that a shell can read, of a program that the page ask
     assert.equal(status, 0, `${line}\n${stderr}`);
     assert.match(
       line,
-      /^(aws|cd|cp|curl|docker|export|helm|kubectl|npx wal-cdc|scripts\/teardown|terraform|values(\(\) \{ terraform)?)( |$)/,
+      /^(aws|cd|cp|curl|docker|export|git|helm|kubectl|npx wal-cdc|scripts\/teardown|terraform|values(\(\) \{ terraform)?)( |$)/,
     );
   }
 });
@@ -44,6 +45,23 @@ test('files and folders that the page names exist', () => {
   for (const args of calls('terraform'))
     for (const [, folder] of args.join(' ').matchAll(/-chdir=(\S+)/g))
       assert.ok(existsSync(join(repository, folder!)), folder);
+});
+
+test('Git leaves out what the commands of the page make, but the lock file of the providers', () => {
+  using dir = tempDir();
+  const made = [
+    ...calls('cp').map(([, to]) => join(dev, to!)),
+    ...calls('terraform')
+      .flatMap(args => args.flatMap(arg => /^-out=(.+)/.exec(arg)?.[1] ?? []))
+      .map(file => join(dev, file)),
+    ...commands.flatMap(line => /(?<!<)>(\w[\w.-]*)$/.exec(line)?.[1] ?? []),
+  ];
+  assert.equal(made.length, 7);
+  copyFileSync(join(repository, '.gitignore'), join(dir.path, '.gitignore'));
+  const git = (...args: string[]) => spawnSync('git', ['-C', dir.path, ...args], { encoding: 'utf8' });
+  assert.equal(git('init', '--quiet').status, 0);
+  for (const file of made) assert.equal(git('check-ignore', '--quiet', file).status, 0, file);
+  assert.equal(git('check-ignore', '--quiet', join(dev, '.terraform.lock.hcl')).status, 1);
 });
 
 test('terraform is called with commands and options that it has', () => {
