@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
-import { upstream } from './upstream.ts';
+import { clickHouseDefinition } from './upstream.ts';
 
 /** Why there are no schemas and definitions here, or false: for `skip`. */
 export const withoutSchemas: string | false =
@@ -18,10 +18,5 @@ export function fetchSchemas(): string {
 /** Files with the definitions of the Argo CD that tests run. */
 export const argoCdDefinitions = () => globSync(join(fetchSchemas(), 'argo-cd/*.yaml'));
 
-/** Files with the definitions of every kind that is no part of Kubernetes, but the next one. */
-export const fetchedDefinitions = () => globSync(join(fetchSchemas(), 'crds/*.yaml'));
-
-/** Its module is not published: the definition lies with those of others, or nowhere. */
-export const clickHouseDefinition =
-  upstream &&
-  join(upstream, 'crds/CustomResourceDefinition-clickhouseinstallations.clickhouse.altinity.com.yaml');
+/** Files with the definitions of every kind that is no part of Kubernetes. */
+export const definitionFiles = () => [...globSync(join(fetchSchemas(), 'crds/*.yaml')), clickHouseDefinition];

@@ -1,65 +1,62 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parse } from 'yaml';
-import type { Manifest } from '../../support/helm-chart.ts';
-import { repository } from '../terraform/terraform.ts';
+import { applications, type Source } from './manifests.ts';
+import { read } from './parts.ts';
 
-/**
- * Values and definitions of other people's charts, where they lie beside the repository: they are not ours to carry, and their registries
- * cannot be asked by a test. Undefined elsewhere; tests then say what they left out.
- */
-export const upstream = ['..', '../..']
-  .map(up => join(repository, up, 'shared/k8s/upstream'))
-  .find(folder => existsSync(folder));
+/** What the keys of other people's charts are kept in. */
+export const upstreamFolder = join(import.meta.dirname, 'upstream');
 
-export const withoutUpstream =
-  'not compared: charts and definitions of others do not lie beside the repository';
+/** Of Altinity's operator, reduced to names and types: it is published with its chart alone. */
+export const clickHouseDefinition = join(upstreamFolder, 'clickhouseinstallations.yaml');
 
-export function upstreamFile(path: string): Manifest | undefined {
-  const file = join(upstream!, path);
-  return existsSync(file) ? parse(readFileSync(file, 'utf8')) : undefined;
+/** `any`: whatever it is. `leaf`: nothing below it. A number: the keys of that shape. A list: of such items. */
+export type Keys = 'any' | 'leaf' | number | [Keys];
+
+/** The keys that a chart's values may have; write-upstream.ts writes it. */
+export interface ChartKeys {
+  chart: string;
+  /** Of the chart that the keys are of. */
+  version: string;
+  /** The version in use when they were written: the same, or the keys of that could not be had. */
+  pinned: string;
+  root: Keys;
+  /** Keys by name; `*` stands for any other. */
+  shapes: Record<string, Keys>[];
 }
 
-export interface Schema {
-  [keyword: string]: unknown;
-  $ref?: string;
-  properties?: Record<string, Schema>;
-  additionalProperties?: boolean | Schema;
-  items?: Schema;
-  allOf?: Schema[];
-  anyOf?: Schema[];
-  oneOf?: Schema[];
+export function chartKeys(chart: string): ChartKeys {
+  return JSON.parse(readFileSync(join(upstreamFolder, `${chart}.json`), 'utf8'));
 }
 
-/** The schema of `path` in it, through references; true where everything is allowed, undefined where nothing is. */
-export function schemaOf(
-  root: Schema,
-  path: (string | number)[],
-  schema: Schema = root,
-): Schema | true | undefined {
-  if (schema.$ref)
-    return schemaOf(
-      root,
-      path,
-      schema.$ref
-        .replace('#/', '')
-        .split('/')
-        .reduce<Schema>((at, key) => at[key] as Schema, root),
-    );
-  const [first, ...rest] = path;
-  const branches = [...(schema.allOf ?? []), ...(schema.anyOf ?? []), ...(schema.oneOf ?? [])];
-  if (first === undefined) return schema;
-  const own = typeof first === 'number' ? schema.items : schema.properties?.[first];
-  if (own) return schemaOf(root, rest, own);
-  for (const branch of branches) {
-    const found = schemaOf(root, path, branch);
-    if (found) return found;
+/** Version by chart, of those that the Applications and Terraform take from elsewhere. */
+export function pinnedCharts(): Record<string, string> {
+  const variables = read('terraform/modules/argocd/variables.tf');
+  const version = (variable: string) =>
+    new RegExp(`variable "${variable}" \\{[^}]*default += "([^"]+)"`).exec(variables)![1]!;
+  const others = applications().flatMap(({ spec }) =>
+    spec.sources.flatMap(({ chart, targetRevision }: Source) => (chart ? [[chart, targetRevision]] : [])),
+  );
+  return {
+    ...Object.fromEntries(others),
+    'argo-cd': version('argocd_chart_version'),
+    'argocd-apps': version('apps_chart_version'),
+  };
+}
+
+export function hasKey({ root, shapes }: ChartKeys, path: (string | number)[]): boolean {
+  let at: Keys = root;
+  for (const key of path) {
+    if (at === 'any') return true;
+    if (at === 'leaf') return false;
+    const next: Keys | undefined = Array.isArray(at)
+      ? typeof key === 'number'
+        ? at[0]
+        : undefined
+      : (shapes[at]![key] ?? shapes[at]!['*']);
+    if (next === undefined) return false;
+    at = next;
   }
-  if (typeof schema.additionalProperties === 'object')
-    return schemaOf(root, rest, schema.additionalProperties);
-  return schema.additionalProperties === true || schema['x-kubernetes-preserve-unknown-fields'] === true
-    ? true
-    : undefined;
+  return true;
 }
 
 /** Paths of all leaves. */

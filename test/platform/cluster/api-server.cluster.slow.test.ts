@@ -8,10 +8,9 @@ import { toolMissing } from '../../support/built-tool.ts';
 import { helmMissing, type Manifest } from '../../support/helm-chart.ts';
 import { ControlPlane, withoutControlPlane } from '../../support/kubernetes/control-plane.ts';
 import type { Id } from '../../support/kubernetes/kube-api.ts';
-import { clickHouseDefinition, fetchedDefinitions, withoutSchemas } from '../apps/definitions.ts';
+import { definitionFiles, withoutSchemas } from '../apps/definitions.ts';
 import { find, objectsOf, pods } from '../apps/manifests.ts';
 import { secrets } from '../apps/parts.ts';
-import { withoutUpstream } from '../apps/upstream.ts';
 import { names } from '../names.ts';
 import { repository } from '../terraform/terraform.ts';
 import { type Shipped, shippedObjects } from './shipped.ts';
@@ -30,7 +29,7 @@ suite('a real API server', { skip }, () => {
   before(async () => {
     cluster = await ControlPlane.start();
     await cluster.define(definitionFiles());
-    shipped = shippedObjects().filter(({ object }) => isKnown(object));
+    shipped = shippedObjects();
     // Nothing goes where there is no namespace, and no pod without its account.
     const first = [...shipped.filter(({ object }) => needed.includes(object.kind)), ...accounts()];
     for (const { object, namespace } of first) await cluster.api.put(object, namespace);
@@ -44,7 +43,6 @@ suite('a real API server', { skip }, () => {
   }
 
   test('takes every object, without a warning', async t => {
-    if (!clickHouseDefinition) t.diagnostic(`ClickHouseInstallation: ${withoutUpstream}`);
     const found: string[] = [];
     for (const each of shipped)
       for (const complaint of await complaints(each.object, each.namespace))
@@ -117,13 +115,12 @@ suite('a real API server', { skip }, () => {
         ({ spec }) => (spec.target = {}),
         /allTables and objects are mutually exclusive/,
       ],
-    ];
-    if (clickHouseDefinition)
-      wrong.push([
+      [
         find('ClickHouseInstallation', 'clickhouse'),
         ({ spec }) => (spec.defaults.storageManagement.reclaimPolicy = 'Forget'),
         /reclaimPolicy/,
-      ]);
+      ],
+    ];
     for (const [object, change, message] of wrong) {
       const changed = structuredClone(object);
       change(changed);
@@ -151,12 +148,6 @@ async function makeSecrets(cluster: ControlPlane, account: Id): Promise<string> 
   );
   return stdout;
 }
-
-function definitionFiles(): string[] {
-  return [...fetchedDefinitions(), ...(clickHouseDefinition ? [clickHouseDefinition] : [])];
-}
-
-const isKnown = ({ kind }: Manifest) => clickHouseDefinition || kind !== 'ClickHouseInstallation';
 
 const needed = ['Namespace', 'ServiceAccount'];
 

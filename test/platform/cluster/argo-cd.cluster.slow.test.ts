@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { after, before, suite, type TestContext, test } from 'node:test';
 import type { Manifest } from '../../support/helm-chart.ts';
 import { startArgoCd, withoutArgoCd } from '../../support/kubernetes/argo-cd.ts';
@@ -7,14 +6,9 @@ import { ControlPlane } from '../../support/kubernetes/control-plane.ts';
 import { StandIns } from '../../support/kubernetes/stand-ins.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import {
-  argoCdDefinitions,
-  clickHouseDefinition,
-  fetchedDefinitions,
-  withoutSchemas,
-} from '../apps/definitions.ts';
+import { argoCdDefinitions, definitionFiles, withoutSchemas } from '../apps/definitions.ts';
 import { applications, terraformList, wave } from '../apps/manifests.ts';
-import { withoutUpstream } from '../apps/upstream.ts';
+import { clickHouseDefinition } from '../apps/upstream.ts';
 import { names } from '../names.ts';
 import { withoutTerraform } from '../terraform/terraform.ts';
 import { ApplicationHistory } from './application-history.ts';
@@ -51,10 +45,8 @@ suite('a real Argo CD', { skip }, () => {
   before(async () => {
     charts = stack.use(
       await ChartRepository.start({
-        'cloudnative-pg': fetchedDefinitions().filter(file => file.includes('cnpg')),
-        'altinity-clickhouse-operator': [
-          clickHouseDefinition ?? join(import.meta.dirname, 'charts/any-clickhouse-installation.yaml'),
-        ],
+        'cloudnative-pg': definitionFiles().filter(file => file.includes('cnpg')),
+        'altinity-clickhouse-operator': [clickHouseDefinition],
       }),
     );
     charts.withheld.add('redpanda');
@@ -129,7 +121,6 @@ suite('a real Argo CD', { skip }, () => {
   });
 
   step('brings everything from the repository, each wave once those before are healthy', async t => {
-    if (!clickHouseDefinition) t.diagnostic(`ClickHouseInstallation: ${withoutUpstream}`);
     const start = performance.now();
     await everythingIsSynced();
     t.diagnostic(`${Math.round((performance.now() - start) / 1000)} s`);

@@ -4,6 +4,7 @@ import { copyFileSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { parse } from 'yaml';
+import { chartKeys, hasKey, leavesOf } from '../apps/upstream.ts';
 import { repository, Terraform, terraformFolder, withoutTerraform } from './terraform.ts';
 
 /** Everything with files `tests/*.tftest.hcl`. */
@@ -39,6 +40,12 @@ suite('terraform test', { skip: withoutTerraform }, () => {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const values = (file: string) => parse(readFileSync(join(root, file), 'utf8'));
+    for (const [chart, file] of [
+      ['argo-cd', 'argocd.yaml'],
+      ['argocd-apps', 'root.yaml'],
+    ] as const)
+      for (const path of leavesOf(values(file)))
+        assert.ok(hasKey(chartKeys(chart), path), `${chart}: ${path.join('.')}`);
     assert.deepEqual(Object.keys(values('root.yaml')), ['applications', 'projects']);
     assert.equal(values('root.yaml').applications['wal-cdc'].source.path, 'apps');
     assert.match(
