@@ -29,7 +29,7 @@ locals {
   }
 
   # What the claims of apps/ add up to.
-  claimed_gib = 50
+  claimed_gib = 60
 
   costs = {
     control_plane = local.prices.control_plane

@@ -5,7 +5,7 @@ import { withoutKafka } from '../../support/kafka/java.ts';
 import { freshDatabase } from '../../support/postgres.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { config, connector } from './parts.ts';
-import { preparePlatformDatabase, rolePassword } from './platform-database.ts';
+import { otherTables, preparePlatformDatabase, rolePassword } from './platform-database.ts';
 
 /** As what an application does to each of the tables. */
 const changesSql = `
@@ -62,6 +62,7 @@ test('the connector of the platform, with its roles, tables and publication: row
   // No topic is there yet.
   assert.deepEqual(await replication.service.ready(), { ready: true });
   await db.client.query(changesSql);
+  for (const table of otherTables) await db.client.query(`INSERT INTO ${table} VALUES (1)`);
   // A topic that has just been made has no leader for a moment.
   const { length } = connector['table.include.list']!.split(',');
   await waitFor(() => replication.service.status().tables.length === length, {

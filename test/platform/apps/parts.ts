@@ -23,6 +23,11 @@ export const secrets: { name: string; username: string; namespaces: string[] }[]
   read('platform/namespaces/secrets/secrets.json'),
 );
 
+/** As `schema.table`. */
+export const publishedTables: string[] = publication.spec.target.objects.map(
+  ({ table }: Manifest) => `${table.schema}.${table.name}`,
+);
+
 /** What the service makes of the values, as its pod would have them. */
 export function serviceConfig(settings: Manifest, mode: string): Config {
   using dir = tempDir();
@@ -36,7 +41,8 @@ export function serviceConfig(settings: Manifest, mode: string): Config {
   });
 }
 
-export const config = serviceConfig(values.config, values.mode);
+/** In the mode that makes use of everything, whichever runs. */
+export const config = serviceConfig(values.config, 'cdc');
 export const writer = serviceConfig(values.demoWriter.config, 'synthetic');
 
 export function usernameOf(secret: string): string | undefined {

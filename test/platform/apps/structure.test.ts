@@ -172,7 +172,7 @@ test('images have a version that stays what it is', () => {
   assert.equal(server, client);
 });
 
-test('claims come to the 50 GiB that are paid for, and go with what they belong to', () => {
+test('claims come to the 60 GiB that are paid for, and go with what they belong to', () => {
   const cluster = find('Cluster', 'postgres').spec;
   const [data] = find('ClickHouseInstallation', 'clickhouse').spec.templates.volumeClaimTemplates;
   const { storage, statefulset } = application('redpanda').spec.sources[1]!.helm!.valuesObject;
@@ -183,8 +183,8 @@ test('claims come to the 50 GiB that are paid for, and go with what they belong 
     [storage.persistentVolume.size, statefulset.replicas],
   ];
   const gib = sizes.reduce((sum, [size, count]) => sum + bytesOf(size) * count, 0) / 2 ** 30;
-  assert.equal(gib, 50);
-  assert.match(read('docs/deploy.md'), /for 50 GiB of volumes/);
+  assert.equal(gib, 60);
+  assert.match(read('docs/deploy.md'), /for 60 GiB of volumes/);
   assert.equal(data.reclaimPolicy, 'Delete');
   assert.equal(statefulset.persistentVolumeClaimRetentionPolicy.whenDeleted, 'Delete');
   // The default class of the cluster, wherever that is.

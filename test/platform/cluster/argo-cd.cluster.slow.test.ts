@@ -8,6 +8,7 @@ import { tempDir } from '../../support/temp-dir.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { argoCdDefinitions, definitionFiles, withoutSchemas } from '../apps/definitions.ts';
 import { applications, terraformList, wave } from '../apps/manifests.ts';
+import { values } from '../apps/parts.ts';
 import { clickHouseDefinition } from '../apps/upstream.ts';
 import { names } from '../names.ts';
 import { withoutTerraform } from '../terraform/terraform.ts';
@@ -133,7 +134,7 @@ suite('a real Argo CD', { skip }, () => {
           );
     const { spec } = (await cluster.api.get(service))!.spec.template;
     assert.equal(spec.containers[0].image, `${image.repository}:${image.tag}`);
-    assert.deepEqual(await runningArguments(), ['--mode=cdc']);
+    assert.deepEqual(await runningArguments(), [`--mode=${values.mode}`]);
   });
 
   step('brings a deleted Deployment back', async () => {
@@ -158,11 +159,12 @@ suite('a real Argo CD', { skip }, () => {
         .map(({ metadata }) => `${metadata.uid} ${metadata.generation}`)
         .sort();
     const before = await others();
-    fork.change(`apps/${names.ingestionService}.yaml`, 'mode: cdc', 'mode: wal');
+    const other = values.mode === 'wal' ? 'cdc' : 'wal';
+    fork.change(`apps/${names.ingestionService}.yaml`, `mode: ${values.mode}`, `mode: ${other}`);
     // As Argo CD does every few minutes.
     await refresh(root.metadata.name);
-    await waitFor(async () => (await runningArguments()).join() === '--mode=wal', {
-      what: 'the pod of mode wal to be the only one',
+    await waitFor(async () => (await runningArguments()).join() === `--mode=${other}`, {
+      what: `the pod of mode ${other} to be the only one`,
     });
     await everythingIsSynced();
     assert.deepEqual(await others(), before);

@@ -37,7 +37,7 @@ run "as_it_comes" {
   command = plan
 
   assert {
-    condition     = output.costs.hour == "0.417"
+    condition     = output.costs.hour == "0.418"
     error_message = "It must cost what docs/deploy.md says."
   }
 
