@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
@@ -17,6 +17,7 @@ import {
   renderError,
   type Values,
 } from '../support/helm-chart.ts';
+import { find, mountPod } from '../support/rendered-pod.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const skip = helmMissing();
@@ -34,47 +35,20 @@ const base: Values = {
 };
 const withValues = (...over: Values[]) => over.reduce(mergeValues, base);
 
-const find = (objects: Manifest[], kind: string, name = 'pipe'): Manifest =>
-  objects.find(object => object.kind === kind && object.metadata.name === name);
 const podSpecs = (objects: Manifest[]): Manifest[] =>
   objects
     .map(object => (object.kind === 'Pod' ? object.spec : object.spec?.template?.spec))
     .filter(spec => spec !== undefined);
 
-const certificate = '-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----';
-const urls: Record<string, string> = {
-  'postgres.url': 'postgres://me:secret@db:5432/app',
-  'clickhouse.url': 'http://me:secret@clickhouse:8123',
-  'kafka.registry': 'http://me:secret@registry:8081',
-  'kafka.connect': 'http://me:secret@connect:8083',
-};
-
 /** What the service makes of file, variables and arguments of a rendered Deployment. */
 function configOf(objects: Manifest[], name = 'pipe'): Config {
   using dir = tempDir();
-  const [container] = find(objects, 'Deployment', name).spec.template.spec.containers;
-  const file = join(dir.path, 'wal-cdc.yaml');
-  writeFileSync(file, find(objects, 'ConfigMap', name).data['wal-cdc.yaml']);
-  const volumes = find(objects, 'Deployment', name).spec.template.spec.volumes;
-  const secrets = join(dir.path, 'secrets');
-  mkdirSync(secrets);
-  for (const { secret } of volumes.find((volume: Manifest) => volume.projected)?.projected.sources ?? [])
-    for (const { path } of secret.items)
-      writeFileSync(
-        join(secrets, path),
-        urls[path] ?? (/(Cert|cert|key)$/.test(path) ? certificate : 'secret'),
-      );
-  const env = Object.fromEntries(
-    (container.env ?? []).map((variable: Manifest) => [
-      variable.name,
-      variable.value.replace('/run/secrets/wal-cdc', secrets),
-    ]),
-  );
+  const { file, env, args } = mountPod(objects, dir.path, { name });
   const flags: Record<string, string> = {};
-  for (const [, flag, value] of container.args.join('\n').matchAll(/^--(mode|into)=(.+)$/gm))
+  for (const [, flag, value] of args.join('\n').matchAll(/^--(mode|into)=(.+)$/gm))
     flags[flag === 'mode' ? 'mode' : 'synthetic.into'] = value!;
   assert.deepEqual(
-    container.args.filter((arg: string) => !/^--(mode|into)=/.test(arg)),
+    args.filter(arg => !/^--(mode|into)=/.test(arg)),
     ['run', '--config=/etc/wal-cdc/wal-cdc.yaml'],
   );
   return loadConfig({ file, env, flags });
@@ -301,6 +275,13 @@ test('alerts are of this release, link to their runbooks, and can be left out', 
   const others = find(cdc!, 'PrometheusRule').spec.groups[0].rules.map((rule: Manifest) => rule.alert);
   assert.equal(others.length, files.length - 1);
   assert.ok(!others.includes('WalCdcSlotNearlyLost'));
+});
+
+test('nothing asks for definitions that a cluster may not have, unless it is switched on', { skip }, () => {
+  const rendered = renderChart(Object.fromEntries(modes.map(mode => [mode, withValues({ mode })])));
+  for (const [mode, objects] of Object.entries(rendered))
+    for (const { apiVersion, kind } of objects.filter(object => !object.raw))
+      assert.match(apiVersion, /^(v1|[a-z]+\/v1|networking\.k8s\.io\/v1)$/, `${mode}: ${kind}`);
 });
 
 test('the dashboard is delivered as it is', { skip }, () => {
