@@ -53,11 +53,10 @@ const recordValueEnd = 48;
 const recordEnd = 52;
 const recordBytes = 56;
 
-/** `__debezium.context.`: headers that tell nothing begin with it. */
-const contextHeader = memory.data<u8>([
-  95, 95, 100, 101, 98, 101, 122, 105, 117, 109, 46, 99, 111, 110, 116, 101, 120, 116, 46,
-]);
-const contextHeaderBytes = 19;
+/** `__debezium.`: of the headers with a changed key, `__debezium.newkey` and `__debezium.oldkey`. */
+const keyHeader = memory.data<u8>([95, 95, 100, 101, 98, 101, 122, 105, 117, 109, 46]);
+const keyHeaderStart = 11;
+const keyHeaderBytes = 17;
 
 /** Of a message that is read alone. */
 const alone = memory.data(32);
@@ -177,7 +176,7 @@ export function read(plan: usize, pos: usize, end: usize, out: usize): usize {
 
 /**
  * Reads records of a batch (Kafka docs, "Record"), from `start` on, up to the first that is not as planned: of another key, with
- * headers that may matter, before `leastDelta`, longer than `mostBytes` or with no room left for its tuples. `plans`: `count`
+ * a header that says that the key changed, before `leastDelta`, longer than `mostBytes` or with no room left for its tuples. `plans`: `count`
  * addresses, of which each message has one. What was found goes to `records`; its tuples, all in a row, to `out`.
  */
 export function readRun(
@@ -215,7 +214,7 @@ export function readRun(
     const valueEnd = next + valueBytes;
     if (valueBytes <= 0 || valueEnd >= behind) break;
     next = valueEnd;
-    if (!hasContextOnly(behind)) break;
+    if (!hasNoKeyHeader(behind)) break;
     found = alone;
     // A key with text that may be no valid UTF-8 is for a closer look.
     if (keyPlan !== 0 && (read(keyPlan, keyStart, keyStart + keyBytes, out) === 0 || high !== 0)) break;
@@ -247,13 +246,13 @@ function tuplesOverhead(plan: usize): i32 {
   return 16 + load<i32>(plan) * 5;
 }
 
-/** Whether the record whose headers come `next` has none but Debezium's context. */
-function hasContextOnly(behind: usize): bool {
+/** Whether none of the headers that come `next` may be the one with a changed key. */
+function hasNoKeyHeader(behind: usize): bool {
   const count = varint();
   for (let i = 0; i < count; i++) {
     const length = varint();
-    if (length <= contextHeaderBytes || next + length > behind) return false;
-    if (!isEqual(contextHeader, next, contextHeaderBytes)) return false;
+    if (length < 0 || next + length > behind) return false;
+    if (length === keyHeaderBytes && isEqual(keyHeader, next, keyHeaderStart)) return false;
     next += length;
     const valueBytes = varint();
     if (valueBytes > 0) next += valueBytes;

@@ -196,7 +196,7 @@ export interface NextRecords {
 }
 
 /**
- * Reads records up to the first that is not as planned, has headers that may matter or is longer than `mostBytes`. `keyPlan` is 0 for
+ * Reads records up to the first that is not as planned, has a header that says that the key changed, or is longer than `mostBytes`. `keyPlan` is 0 for
  * records without a key. Returns how many; what was found is at `recordAt`.
  */
 export function readRun(
