@@ -201,7 +201,8 @@ export function readRun(
     const behind = next + length;
     if (length < 8 || length > mostBytes || behind > end) break;
     next++; // attributes: none are defined
-    while (load<u8>(next++) >= 128) if (next >= behind) return n; // timestamp
+    while (load<u8>(next++) >= 128 && next < behind) {} // timestamp
+    if (next >= behind) break;
     const delta = varint();
     if (delta < leastDelta) break;
     const keyBytes = varint();
@@ -222,7 +223,7 @@ export function readRun(
     let tuplesEnd: usize = 0;
     for (let i = 0; i < count; i++) {
       const plan = load<usize>(plans + (likely << 2));
-      if (out + valueBytes + tuplesOverhead(plan) > outEnd) return n;
+      if (out + valueBytes + tuplesOverhead(plan) > outEnd) break;
       tuplesEnd = read(plan, valueStart, valueEnd, out);
       if (tuplesEnd !== 0) break;
       likely = likely + 1 < count ? likely + 1 : 0;

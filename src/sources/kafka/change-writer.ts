@@ -111,7 +111,7 @@ function startTuple(marker: number, columns: number, out: ByteWriter): void {
   out.buf[out.pos++] = columns;
 }
 
-function isMissing(row: Row, name: string): boolean {
+export function isMissing(row: Row, name: string): boolean {
   const i = row.indexOf(name);
   return i < 0 || row.isNull(i);
 }

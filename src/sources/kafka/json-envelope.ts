@@ -9,7 +9,15 @@ import {
   type MessageSpans,
 } from './envelope.ts';
 import { type ContentReader, newKeyHeader, oldKeyHeader } from './envelope-content.ts';
-import { found, type NextRecords, readRun, recordAt, takeTuples } from './json-kernel.ts';
+import {
+  found,
+  mostPlans,
+  mostRecords,
+  type NextRecords,
+  readRun,
+  recordAt,
+  takeTuples,
+} from './json-kernel.ts';
 import { isWrapper } from './json-key.ts';
 import { type JsonObject, parseObject } from './json-object.ts';
 import type { KeyFields, MessageKeys } from './message-key.ts';
@@ -18,7 +26,11 @@ import { predictableShape } from './predictable-shape.ts';
 import { PredictedEnvelope } from './predicted-envelope.ts';
 
 /** Shapes that are remembered: of each table in the topic those of inserts, updates and deletes. */
-const maxPredictions = 16;
+const maxPredictions = mostPlans;
+/** A larger message teaches nothing: what is between its values may be large as well. */
+const mostLearnedBytes = 1 << 20;
+/** When so many messages were learned for nothing, only few more are: they have more shapes than are remembered. */
+const patience = 64;
 
 /** Reads the JSON envelopes of a topic: like an earlier one, or else the exact way. */
 export class JsonEnvelopes {
@@ -37,6 +49,12 @@ export class JsonEnvelopes {
   /** What `readAhead` read. */
   #ahead: NextRecords | undefined;
   #aheadStart = 0;
+  #aheadCount = 0;
+  #aheadTaken = 0;
+  /** Records that are read ahead: fewer when those before had to be read by themselves. */
+  #most = mostRecords;
+  /** Since a message was as predicted. */
+  #learnedInVain = 0;
 
   constructor(
     placeholder: Placeholder,
@@ -54,26 +72,30 @@ export class JsonEnvelopes {
 
   /** `spans`: of `message`. Returns an `EnvelopeKind`. @throws MalformedEnvelope; `out` is then as it was */
   read(message: KafkaMessage, spans: MessageSpans, out: ByteWriter): number {
-    const predictable = this.#predict && !hasKeyHeader(message);
-    if (predictable) {
-      const key = this.#keys.predict(spans);
-      if (key !== undefined && this.#readPredicted(key, spans, out)) return EnvelopeKind.change;
-    }
-    return this.#readExactly(message, spans, predictable, out);
+    if (!this.#predict || hasKeyHeader(message)) return this.#readExactly(message, spans, false, out);
+    const key = this.#keys.predict(spans);
+    const isRead = key === undefined ? false : this.#readPredicted(key, spans, out);
+    return isRead ? EnvelopeKind.change : this.#readExactly(message, spans, isRead === false, out);
   }
 
-  #readPredicted(key: KeyFields | null, spans: MessageSpans, out: ByteWriter): boolean {
+  /** Returns as `PredictedEnvelope.read` does. */
+  #readPredicted(key: KeyFields | null, spans: MessageSpans, out: ByteWriter): boolean | undefined {
     const predictions = this.#predictions;
+    let result: false | undefined = false;
     for (let i = 0; i < predictions.length; i++) {
       const prediction = predictions[i]!;
-      if (prediction.key !== key || !prediction.read(spans, out, this.#fields)) continue;
+      if (prediction.key !== key) continue;
+      const isRead = prediction.read(spans, out, this.#fields);
+      if (isRead === undefined) result = undefined;
+      if (!isRead) continue;
+      this.#learnedInVain = 0;
       if (i > 0) {
         predictions[i] = predictions[0]!;
         predictions[0] = prediction;
       }
       return true;
     }
-    return false;
+    return result;
   }
 
   /** Reads records that are like the last message, or like one of the others with such a key. Returns how many; `change` says what. */
@@ -88,10 +110,15 @@ export class JsonEnvelopes {
       this.#plans = this.#alike.map(({ plan }) => plan.address);
     }
     if (this.#plans.length === 0) return 0;
-    const count = readRun(keyPlan?.address ?? 0, this.#plans, next, mostBytes);
+    if (this.#aheadTaken < this.#aheadCount) this.#most = Math.max(1, this.#aheadTaken);
+    else this.#most = Math.min(mostRecords, this.#most * 2);
+    const count = readRun(keyPlan?.address ?? 0, this.#plans, next, this.#most, mostBytes);
     if (count > 0) takeTuples(found.tuplesEnd(recordAt(count - 1)), out);
     this.#ahead = next;
     this.#aheadStart = next.recordsStart;
+    this.#aheadCount = count;
+    this.#aheadTaken = 0;
+    if (count > 0) this.#learnedInVain = 0;
     return count;
   }
 
@@ -103,7 +130,9 @@ export class JsonEnvelopes {
       const { bytes } = this.#ahead!;
       if (!isUtf8(bytes.subarray(start + found.valueStart(at), start + found.valueEnd(at)))) return false;
     }
-    return this.#alike[found.plan(at)]!.describe(at, this.#fields);
+    if (!this.#alike[found.plan(at)]!.describe(at, this.#fields)) return false;
+    this.#aheadTaken = i + 1;
+    return true;
   }
 
   #readExactly(message: KafkaMessage, spans: MessageSpans, learn: boolean, out: ByteWriter): number {
@@ -121,12 +150,14 @@ export class JsonEnvelopes {
   }
 
   #learn(document: JsonObject, content: JsonObject, spans: MessageSpans, value: Buffer): void {
+    if (value.length > mostLearnedBytes) return;
+    if (this.#learnedInVain++ > patience && this.#learnedInVain % patience !== 0) return;
     const key = this.#keys.predict(spans);
     if (key === undefined) return;
     const shape = predictableShape(document, content, key, this.#fields);
     if (!shape) return;
     const predictions = this.#predictions;
-    if (predictions.length === maxPredictions) predictions.pop();
+    if (predictions.length === maxPredictions) predictions.pop()!.plan.release();
     predictions.unshift(new PredictedEnvelope(value, shape, this.#placeholder));
     this.#alikeTo = undefined;
   }

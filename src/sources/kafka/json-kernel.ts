@@ -38,10 +38,10 @@ const slackBytes = 16;
 /** Messages are copied to the kernel in stretches of this size: they stay in the processor's cache. */
 const stretchBytes = 64 << 10;
 /** A larger message is not read here: the kernel's memory never becomes smaller. */
-const largestBytes = 8 << 20;
+export const largestBytes = 8 << 20;
 /** Room for the tuples of a run. */
 const runBytes = 64 << 10;
-const mostRecords = 512;
+export const mostRecords = 512;
 /** Tuples are copied in whole steps, through views that are there already: to make one costs as much as the copy. */
 const stepBytes = 64;
 const mostSteps = 64;
@@ -51,13 +51,19 @@ let words: DataView;
 
 /** Room in the kernel's memory; what is there is not zero. */
 export function allocate(bytes: number): number {
-  const address = kernel.allocate(bytes + slackBytes);
+  // Unsigned: the upper half of the memory has addresses, too.
+  const address = kernel.allocate(bytes + slackBytes) >>> 0;
   // It may have grown.
   if (heap?.buffer !== kernel.memory.buffer) {
     heap = Buffer.from(kernel.memory.buffer);
     words = new DataView(kernel.memory.buffer);
   }
   return address;
+}
+
+/** What the kernel's memory has become. */
+export function memoryBytes(): number {
+  return kernel.memory.buffer.byteLength;
 }
 
 export function release(address: number): void {
@@ -72,12 +78,12 @@ export function store(address: number, bytes: Buffer): void {
 /** Bytes in the kernel's memory, which is made larger when needed. */
 class Room {
   address = 0;
-  bytes = 0;
+  #bytes = 0;
 
   reserve(bytes: number): void {
-    if (bytes <= this.bytes) return;
-    if (this.bytes > 0) release(this.address);
-    this.bytes = bytes;
+    if (bytes <= this.#bytes) return;
+    if (this.#bytes > 0) release(this.address);
+    this.#bytes = bytes;
     this.address = allocate(bytes);
   }
 }
@@ -123,7 +129,7 @@ export function read(
     load(bytes, stamp, start, Math.max(end, Math.min(start + stretchBytes, bytes.length)));
   output.reserve(end - start + overhead + stepBytes);
   const from = input.address + start - inputStart;
-  const behind = readInKernel(plan, from, from + end - start, output.address);
+  const behind = readInKernel(plan, from, from + end - start, output.address) >>> 0;
   if (behind === 0) return -1;
   if (found.isText(message) && !isUtf8(bytes.subarray(start, end))) return -1;
   return behind - output.address;
@@ -196,20 +202,21 @@ export interface NextRecords {
 }
 
 /**
- * Reads records up to the first that is not as planned, has a header that says that the key changed, or is longer than `mostBytes`. `keyPlan` is 0 for
- * records without a key. Returns how many; what was found is at `recordAt`.
+ * Reads records, `most` of them, up to the first that is not as planned, has a header that says that the key changed, or is longer
+ * than `mostBytes`. `keyPlan` is 0 for records without a key. Returns how many; what was found is at `recordAt`.
  */
 export function readRun(
   keyPlan: number,
   addresses: readonly number[],
   next: NextRecords,
+  most: number,
   mostBytes: number,
 ): number {
   const { bytes, stamp, recordsStart: start, recordsEnd: end } = next;
   // What of it is not there is for the next message to load, which is read alone.
   if (stamp !== inputStamp || start < inputStart || start >= inputEnd)
     load(bytes, stamp, start, Math.min(end, start + stretchBytes));
-  for (let i = 0; i < addresses.length; i++) words.setInt32(plans + i * 4, addresses[i]!, true);
+  for (let i = 0; i < addresses.length; i++) words.setUint32(plans + i * 4, addresses[i]!, true);
   const from = input.address - inputStart;
   return readRunInKernel(
     keyPlan,
@@ -217,11 +224,11 @@ export function readRun(
     addresses.length,
     from + start,
     from + Math.min(end, inputEnd),
-    Math.min(next.recordsLeft, mostRecords),
+    Math.min(next.recordsLeft, most),
     next.leastOffsetDelta,
     mostBytes,
     output.address,
-    output.address + output.bytes,
+    output.address + runBytes,
     records,
   );
 }

@@ -7,12 +7,14 @@ import { type JsonObject, parseObject } from './json-object.ts';
 import { Plan, Role } from './json-plan.ts';
 import type { KeyFields, MessageKey } from './message-key.ts';
 
+const maxPredictions = 4;
+
 /** Reads the JSON keys of a topic's messages. */
 export class JsonKeys {
   readonly #schemas = new ConnectSchemas();
   readonly #shapes = new Map<string, KeyFields>();
   /** Those of the last shapes, the latest first. */
-  #predictions: { plan: Plan; fields: KeyFields }[] = [];
+  readonly #predictions: { plan: Plan; fields: KeyFields }[] = [];
 
   /** The fields of the key `bytes[start..end)` if it looks like one of the last keys; `undefined` when it does not. */
   predict(bytes: Buffer, stamp: number, start: number, end: number): KeyFields | undefined {
@@ -84,7 +86,8 @@ export class JsonKeys {
       depth,
     }));
     const plan = new Plan(key, values, { columns: 0, placeholder: undefined });
-    this.#predictions = [{ plan, fields }, ...this.#predictions.slice(0, 3)];
+    this.#predictions.unshift({ plan, fields });
+    if (this.#predictions.length > maxPredictions) this.#predictions.pop()!.plan.release();
   }
 }
 

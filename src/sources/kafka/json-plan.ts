@@ -40,14 +40,15 @@ export interface PlanOptions {
 const headBytes = 16;
 const stepBytes = 16;
 
-/** Plans are read at their addresses: when nobody has one any more, its room is given back. */
+/** Of plans that nobody has any more. */
 const owners = new FinalizationRegistry<number>(release);
 
 /**
  * How to read messages that are like `message` but for some values, in the form that the kernel follows: little-endian Int32.
  * Number of values; columns of a tuple; whether a value may be unchanged; address of the placeholder's forms. Then for each
  * value, and once more for the end, a step: address and length of what stands before the value, its role (Int8) and the
- * marker of a tuple that starts (Int8), its depth. Then those bytes.
+ * marker of a tuple that starts (Int8), its depth. Then those bytes. Then the forms: number of texts and of tokens, address and
+ * length of each, their bytes.
  */
 export class Plan {
   readonly address: number;
@@ -56,39 +57,44 @@ export class Plan {
 
   /** `values` in the order in which they stand in `message`. */
   constructor(message: Buffer, values: readonly PlannedValue[], { columns, placeholder }: PlanOptions) {
-    const steps = [...values, { start: message.length, end: message.length, role: Role.none, depth: 0 }];
-    const literals = headBytes + steps.length * stepBytes;
-    const forms = literals + message.length;
+    const end: PlannedValue = { start: message.length, end: message.length, role: Role.none, depth: 0 };
+    const steps = [...values, end];
+    const literals = steps.map(({ start }, i) => message.subarray(steps[i - 1]?.end ?? 0, start));
     const texts = placeholder?.texts ?? [];
     const tokens = placeholder?.tokens ?? [];
-    const all = [...texts, ...tokens];
-    const plan = Buffer.alloc(forms + 8 + all.reduce((sum, form) => sum + 8 + form.length, 0));
-    this.address = allocate(plan.length);
+    const formsAt = headBytes + steps.length * stepBytes;
+    const forms = [...texts, ...tokens];
+    let at = formsAt + 8 + forms.length * 8;
+    const bytes = [...literals, ...forms].reduce((sum, part) => sum + part.length, at);
+    const plan = Buffer.alloc(bytes);
+    this.address = allocate(bytes);
     this.overhead = 16 + values.length * 5;
+    const append = (part: Buffer, pos: number) => {
+      plan.writeUInt32LE(this.address + at, pos);
+      plan.writeInt32LE(part.length, pos + 4);
+      at += part.copy(plan, at);
+    };
     plan.writeInt32LE(values.length, 0);
     plan.writeInt32LE(columns, 4);
     plan.writeInt32LE(placeholder ? 1 : 0, 8);
-    plan.writeInt32LE(this.address + forms, 12);
-    message.copy(plan, literals);
-    let pos = 0;
-    for (const [i, { start, end, role, depth, ...rest }] of steps.entries()) {
+    plan.writeUInt32LE(this.address + formsAt, 12);
+    for (const [i, { role, depth, marker = 0 }] of steps.entries()) {
       const step = headBytes + i * stepBytes;
-      plan.writeInt32LE(this.address + literals + pos, step);
-      plan.writeInt32LE(start - pos, step + 4);
+      append(literals[i]!, step);
       plan.writeUInt8(role, step + 8);
-      plan.writeUInt8('marker' in rest ? (rest.marker ?? 0) : 0, step + 9);
+      plan.writeUInt8(marker, step + 9);
       plan.writeInt32LE(depth, step + 12);
-      pos = end;
     }
-    plan.writeInt32LE(texts.length, forms);
-    plan.writeInt32LE(tokens.length, forms + 4);
-    let at = forms + 8 + all.length * 8;
-    for (const [i, form] of all.entries()) {
-      plan.writeInt32LE(this.address + at, forms + 8 + i * 8);
-      plan.writeInt32LE(form.length, forms + 12 + i * 8);
-      at += form.copy(plan, at);
-    }
+    plan.writeInt32LE(texts.length, formsAt);
+    plan.writeInt32LE(tokens.length, formsAt + 4);
+    for (const [i, form] of forms.entries()) append(form, formsAt + 8 + i * 8);
     store(this.address, plan);
-    owners.register(this, this.address);
+    owners.register(this, this.address, this);
+  }
+
+  /** Gives its room back; it must not be used any more. */
+  release(): void {
+    owners.unregister(this);
+    release(this.address);
   }
 }

@@ -1,5 +1,6 @@
 import { Op } from '../../core/batch.ts';
 import { Marker } from '../../core/tuple.ts';
+import { isMissing } from './change-writer.ts';
 import type { EnvelopeFields, Layout } from './envelope.ts';
 import { isAddedField } from './flattened-row.ts';
 import type { JsonObject } from './json-object.ts';
@@ -36,7 +37,7 @@ function flattenedShape(content: JsonObject, layout: Layout, op: number): Found 
   const kind = op === Op.delete ? 'deleted' : 'fresh';
   const columns = content.names.filter(name => !isAddedField(name));
   if (!isSame(columns, layout.names)) return undefined;
-  if (kind === 'deleted' && layout.key?.some(name => !columns.includes(name))) return undefined;
+  if (kind === 'deleted' && layout.key?.some(name => isMissing(content, name))) return undefined;
   const roles = new Map([...constants, 'deleted'].map(name => [`__${name}`, -1]));
   for (const name of constants) roles.set(`__source_${name}`, -1);
   assign(roles, content, Role.op, '__op');
@@ -58,6 +59,8 @@ function envelopeShape(content: JsonObject, layout: Layout, op: number): Found {
   const rows = kind === 'fresh' ? [after] : kind === 'deleted' ? [before] : [before, after];
   if (!source || source.hasDuplicates || (kind === 'deleted' && after)) return undefined;
   if (kind !== 'fresh' && layout.key?.some(name => !layout.names.includes(name))) return undefined;
+  // Such a row is deleted by the key of the message, in another layout.
+  if (kind === 'deleted' && layout.key?.some(name => !before || isMissing(before, name))) return undefined;
   const roles = new Map<string, number>();
   assign(roles, content, Role.op, 'op');
   // Nulls stay; what is there is taken apart.

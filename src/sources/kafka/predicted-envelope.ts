@@ -42,12 +42,16 @@ export class PredictedEnvelope {
     return this.#shape.kind === 'deleted';
   }
 
-  /** Reads a message if it is as predicted; else returns false and leaves everything as it was. */
-  read(spans: MessageSpans, out: ByteWriter, fields: EnvelopeFields): boolean {
+  /**
+   * Reads a message if it is as predicted; else leaves everything as it was. Returns whether it was; `undefined` when it is like
+   * this one, and must be read exactly nevertheless.
+   */
+  read(spans: MessageSpans, out: ByteWriter, fields: EnvelopeFields): boolean | undefined {
     const { valueBytes, valueStamp, valueStart, valueEnd } = spans;
     const { address, overhead } = this.plan;
     const bytes = read(address, valueBytes, valueStamp, valueStart, valueEnd, overhead);
-    if (bytes < 0 || !this.describe(message, fields)) return false;
+    if (bytes < 0) return false;
+    if (!this.describe(message, fields)) return undefined;
     takeTuples(bytes, out);
     return true;
   }
