@@ -112,7 +112,12 @@ test('the commands that Terraform prints are those of the page', () => {
 
 test('namespaces and versions of charts are those of Terraform', () => {
   // The last is that of the service alone, whose name is anybody's.
-  const namespaces = [names.argocdNamespace, ...names.workloadNamespaces, 'pipeline'];
+  const namespaces = [
+    names.argocdNamespace,
+    names.monitoringNamespace,
+    ...names.workloadNamespaces,
+    'pipeline',
+  ];
   for (const line of commands)
     for (const [, name] of line.matchAll(/(?:kubectl -n| --namespace|delete namespace) ([\w-]+)/g))
       assert.ok(namespaces.includes(name!), line);

@@ -4,6 +4,8 @@ export const names = {
   /** Tag of everything in AWS that belongs to a cluster; its value is the name of the cluster. */
   clusterTag: 'wal-cdc-cluster',
   argocdNamespace: 'wal-cdc-argocd',
+  /** Of Prometheus and Grafana, where they are wanted. */
+  monitoringNamespace: 'wal-cdc-monitoring',
   workloadNamespaces: [
     'wal-cdc',
     'wal-cdc-clickhouse',

@@ -44,6 +44,7 @@ module "argocd" {
   revision         = var.revision
   image_repository = var.image_repository
   image_tag        = var.image_tag
+  monitoring       = var.monitoring
 
   # Nodes, volumes and access must be there before Argo CD comes, and stay until it is gone.
   depends_on = [module.eks]

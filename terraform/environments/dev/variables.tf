@@ -95,6 +95,12 @@ variable "nat_gateway_count" {
   default     = 1
 }
 
+variable "monitoring" {
+  description = "Whether Prometheus and Grafana come along, and read the metrics of the ingestion service."
+  type        = bool
+  default     = false
+}
+
 variable "budget_usd_per_hour" {
   description = "A plan that is estimated to cost more is refused."
   type        = number

@@ -1,16 +1,19 @@
 locals {
   # Of the chart argocd-apps.
   root_values = {
-    applications = { wal-cdc = local.root_application }
-    projects     = local.projects
+    applications = merge({ wal-cdc = local.root_application }, { for name in local.monitored : name => local.monitoring_application })
+    projects     = merge(local.projects, { for name in local.monitored : "wal-cdc-${name}" => local.monitoring_project })
   }
+
+  monitored = var.monitoring ? ["monitoring"] : []
 
   finalizers = ["resources-finalizer.argocd.argoproj.io"]
   here       = "https://kubernetes.default.svc"
 
   # Everything that apps/ must not say itself, so that a fork edits nothing there: in each Application labelled
   # wal-cdc/source=git the first source is this repository; that of the ingestion service takes the image too.
-  patches = [
+  patches = concat(local.own_patches, [for name in local.monitored : local.monitoring_patch])
+  own_patches = [
     {
       target = { kind = "Application", labelSelector = "wal-cdc/source=git" }
       patch = yamlencode([
@@ -71,14 +74,18 @@ locals {
       description  = "PostgreSQL, Redpanda, Debezium, ClickHouse and the ingestion service"
       sourceRepos  = concat([var.repository_url], sort(var.chart_repositories))
       destinations = [for name in sort(var.workload_namespaces) : { server = local.here, namespace = name }]
-      clusterResourceWhitelist = [
-        { group = "", kind = "Namespace" },
-        { group = "apiextensions.k8s.io", kind = "CustomResourceDefinition" },
-        { group = "rbac.authorization.k8s.io", kind = "ClusterRole" },
-        { group = "rbac.authorization.k8s.io", kind = "ClusterRoleBinding" },
+      clusterResourceWhitelist = concat(local.cluster_resources, [
         { group = "admissionregistration.k8s.io", kind = "MutatingWebhookConfiguration" },
         { group = "admissionregistration.k8s.io", kind = "ValidatingWebhookConfiguration" },
-      ]
+      ])
     }
   }
+
+  # What operators bring beside the objects of a namespace.
+  cluster_resources = [
+    { group = "", kind = "Namespace" },
+    { group = "apiextensions.k8s.io", kind = "CustomResourceDefinition" },
+    { group = "rbac.authorization.k8s.io", kind = "ClusterRole" },
+    { group = "rbac.authorization.k8s.io", kind = "ClusterRoleBinding" },
+  ]
 }

@@ -101,3 +101,25 @@ variable "chart_repositories" {
     error_message = "chart_repositories must be https:// addresses."
   }
 }
+
+variable "monitoring" {
+  description = "Whether Prometheus and Grafana come along, and read the metrics of the ingestion service: about 1 GiB of memory."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = var.monitoring != null
+    error_message = "monitoring must be true or false."
+  }
+}
+
+variable "monitoring_chart_version" {
+  description = "Version of the chart kube-prometheus-stack of https://prometheus-community.github.io/helm-charts."
+  type        = string
+  default     = "88.5.3"
+
+  validation {
+    condition     = can(regex("^[0-9]+\\.[0-9]+\\.[0-9]+$", var.monitoring_chart_version))
+    error_message = "monitoring_chart_version must be one exact version such as 88.5.3."
+  }
+}

@@ -34,6 +34,7 @@ test('what is misspelt is noticed, at any depth', () => {
     ['redpanda', 'statefulset.podTemplate.spec.containers.0.securityContexts'],
     ['argo-cd', 'repoServer.resource'],
     ['argocd-apps', 'application'],
+    ['kube-prometheus-stack', 'grafana.sidecar.dashboards.skipReloads'],
   ] as const)
     assert.ok(
       !hasKey(

@@ -40,6 +40,7 @@ export function pinnedCharts(): Record<string, string> {
     ...Object.fromEntries(others),
     'argo-cd': version('argocd_chart_version'),
     'argocd-apps': version('apps_chart_version'),
+    'kube-prometheus-stack': version('monitoring_chart_version'),
   };
 }
 

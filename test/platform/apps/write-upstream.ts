@@ -1,6 +1,6 @@
 /**
  * Writes upstream/: the keys of the values of every chart that is taken from elsewhere, and what ClickHouseInstallation is made of. To be run
- * when a version in apps/ or terraform/modules/argocd changes, with a folder in which each of them lies unpacked:
+ * when a version in apps/ or terraform/modules/argocd changes, with a folder in which that chart lies unpacked:
  *
  *   helm pull altinity-clickhouse-operator --repo https://helm.altinity.com --version 0.27.1 --untar --untardir FOLDER
  *   node test/platform/apps/write-upstream.ts FOLDER
@@ -28,7 +28,7 @@ interface Schema {
 }
 
 /** Maps that charts hand on as they are, beside the keys that they have there themselves. */
-const openMaps = ['argo-cd.configs.cm'];
+const openMaps = ['argo-cd.configs.cm', 'kube-prometheus-stack.grafana.grafana.ini'];
 
 function ofValues(value: Manifest, where: string): Tree {
   // A chart takes anything where it has an empty map, a list or nothing.
@@ -134,8 +134,15 @@ if (folder === undefined) throw new Error('The folder with the charts is missing
 for (const [chart, pinned] of Object.entries(pinnedCharts())) {
   const at = (file: string) => join(folder, chart, file);
   const text = (file: string) => readFileSync(at(file), 'utf8');
-  const { version } = parse(text('Chart.yaml'));
-  const values = ofValues(parse(text('values.yaml')), chart);
+  if (!existsSync(at('Chart.yaml'))) continue;
+  const { version, dependencies = [] } = parse(text('Chart.yaml'));
+  const inner = dependencies
+    .filter(({ name }: { name: string }) => existsSync(at(`charts/${name}/values.yaml`)))
+    .map(({ name }: { name: string }) => {
+      const values = ofValues(parse(text(`charts/${name}/values.yaml`)), `${chart}.${name}`);
+      return { keys: new Map([[name, values]]) };
+    });
+  const values = [ofValues(parse(text('values.yaml')), chart), ...inner].reduce(union);
   const schema = existsSync(at('values.schema.json')) && ofSchema(JSON.parse(text('values.schema.json')));
   const { root, shapes } = shared(schema ? union(values, schema) : values);
   const lines = shapes.map(shape => JSON.stringify(shape)).join(',\n');

@@ -72,23 +72,64 @@ run "projects_keep_applications_in_their_namespaces" {
   }
 }
 
+run "monitoring_is_off" {
+  command = plan
+
+  assert {
+    condition     = keys(local.root_values.applications) == ["wal-cdc"] && keys(local.root_values.projects) == ["wal-cdc", "wal-cdc-root"] && length(local.patches) == 2
+    error_message = "Without being asked for, nothing of monitoring may come."
+  }
+}
+
+run "monitoring_comes_with_one_variable" {
+  command = plan
+
+  variables {
+    monitoring = true
+  }
+
+  assert {
+    condition     = keys(local.root_values.applications) == ["monitoring", "wal-cdc"] && local.root_values.applications.monitoring.project == "wal-cdc-monitoring" && contains(keys(local.root_values.projects), "wal-cdc-monitoring")
+    error_message = "Prometheus and Grafana must come as an Application in a project of their own."
+  }
+
+  assert {
+    condition     = local.root_values.projects.wal-cdc-monitoring.sourceRepos == [local.root_values.applications.monitoring.source.repoURL] && local.root_values.projects.wal-cdc-monitoring.destinations[*].namespace == ["wal-cdc-monitoring"]
+    error_message = "The project must allow the chart and its namespace, and no more."
+  }
+
+  assert {
+    condition     = local.root_values.applications.monitoring.finalizers == ["resources-finalizer.argocd.argoproj.io"]
+    error_message = "A teardown must take it along."
+  }
+
+  assert {
+    condition     = [for operation in yamldecode(local.patches[2].patch) : operation.path] == [for name in ["serviceMonitor", "prometheusRule", "dashboard", "networkPolicy/from"] : "/spec/sources/0/helm/valuesObject/${name}"]
+    error_message = "The ingestion service must bring what Prometheus and Grafana read, and let them in."
+  }
+}
+
 run "wrong_values_are_refused" {
   command = plan
 
   variables {
-    argocd_chart_version = "latest"
-    apps_chart_version   = "~> 2.0"
-    repository_url       = "git@example.com:me/fork.git"
-    revision             = "two words"
-    image_repository     = "wal-cdc:1"
-    image_tag            = "latest"
-    workload_namespaces  = []
-    chart_repositories   = ["http://example.com"]
+    argocd_chart_version     = "latest"
+    apps_chart_version       = "~> 2.0"
+    monitoring               = null
+    monitoring_chart_version = "88"
+    repository_url           = "git@example.com:me/fork.git"
+    revision                 = "two words"
+    image_repository         = "wal-cdc:1"
+    image_tag                = "latest"
+    workload_namespaces      = []
+    chart_repositories       = ["http://example.com"]
   }
 
   expect_failures = [
     var.argocd_chart_version,
     var.apps_chart_version,
+    var.monitoring,
+    var.monitoring_chart_version,
     var.repository_url,
     var.revision,
     var.image_repository,
