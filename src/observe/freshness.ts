@@ -34,7 +34,8 @@ export class Freshness {
 
   /**
    * Nothing can be written from `nowMs` on, and commits may come that nobody reads: the age counts from now, or from the
-   * oldest change that waited already, until `troubleEnded`. What was read is read again.
+   * oldest change that waited already, until `troubleEnded`. What was read is read again. A commit that is on its way here at that
+   * moment is older by as much as that takes.
    */
   troubleBegan(nowMs: number): void {
     this.#troubleSinceMs = Math.min(
