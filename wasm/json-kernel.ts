@@ -3,7 +3,7 @@
  * plan is. Whoever calls leaves 16 bytes behind what is read and what is written: they may be looked at, and scribbled on.
  */
 
-/** What is done with a value: `Role` of src/sources/kafka/predicted-envelope.ts. */
+/** What is done with a value: `Role` of src/sources/kafka/json-plan.ts. */
 enum Role {
   none,
   column,

@@ -113,12 +113,13 @@ export class JsonEnvelopes {
     if (this.#aheadTaken < this.#aheadCount) this.#most = Math.max(1, this.#aheadTaken);
     else this.#most = Math.min(mostRecords, this.#most * 2);
     const count = readRun(keyPlan?.address ?? 0, this.#plans, next, this.#most, mostBytes);
-    if (count > 0) takeTuples(found.tuplesEnd(recordAt(count - 1)), out);
     this.#ahead = next;
     this.#aheadStart = next.recordsStart;
     this.#aheadCount = count;
     this.#aheadTaken = 0;
-    if (count > 0) this.#learnedInVain = 0;
+    if (count === 0) return 0;
+    takeTuples(found.tuplesEnd(recordAt(count - 1)), out);
+    this.#learnedInVain = 0;
     return count;
   }
 

@@ -38,7 +38,7 @@ const slackBytes = 16;
 /** Messages are copied to the kernel in stretches of this size: they stay in the processor's cache. */
 const stretchBytes = 64 << 10;
 /** A larger message is not read here: the kernel's memory never becomes smaller. */
-export const largestBytes = 8 << 20;
+const largestBytes = 8 << 20;
 /** Room for the tuples of a run. */
 const runBytes = 64 << 10;
 export const mostRecords = 512;

@@ -50,10 +50,12 @@ locals {
 
     destination = { server = local.here, namespace = var.namespace }
 
-    syncPolicy = {
-      automated = { prune = true, selfHeal = true }
-      retry     = { limit = 10, backoff = { duration = "10s", factor = 2, maxDuration = "3m" } }
-    }
+    syncPolicy = local.sync_policy
+  }
+
+  sync_policy = {
+    automated = { prune = true, selfHeal = true }
+    retry     = { limit = 10, backoff = { duration = "10s", factor = 2, maxDuration = "3m" } }
   }
 
   # The root may write Applications and nothing else; what they deploy may not touch Argo CD.

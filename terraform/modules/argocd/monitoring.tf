@@ -18,13 +18,11 @@ locals {
 
     destination = { server = local.here, namespace = local.monitoring_namespace }
 
-    syncPolicy = {
-      automated = { prune = true, selfHeal = true }
-      retry     = { limit = 10, backoff = { duration = "10s", factor = 2, maxDuration = "3m" } }
+    syncPolicy = merge(local.sync_policy, {
       # The definitions are too large for the annotation that other ways of applying keep.
       syncOptions              = ["CreateNamespace=true", "ServerSideApply=true"]
       managedNamespaceMetadata = { labels = { "pod-security.kubernetes.io/enforce" = "restricted" } }
-    }
+    })
   }
 
   monitoring_project = {
@@ -64,7 +62,7 @@ locals {
         # Those of every release in every namespace, not of this one alone.
         serviceMonitorSelectorNilUsesHelmValues = false
         ruleSelectorNilUsesHelmValues           = false
-        # In memory of the pod: what it has seen goes with it.
+        # In a volume that goes with the pod.
         retention = "2d"
         resources = { requests = { cpu = "100m", memory = "512Mi" }, limits = { memory = "1Gi" } }
       }
