@@ -17,8 +17,6 @@ export interface ChartKeys {
   chart: string;
   /** Of the chart that the keys are of. */
   version: string;
-  /** The version in use when they were written: the same, or the keys of that could not be had. */
-  pinned: string;
   root: Keys;
   /** Keys by name; `*` stands for any other. */
   shapes: Record<string, Keys>[];

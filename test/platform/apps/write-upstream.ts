@@ -108,13 +108,13 @@ function reduced(schema: Manifest): Manifest {
   return kept;
 }
 
-function definition(file: string, versions: Pick<ChartKeys, 'version' | 'pinned'>): Manifest {
+function definition(file: string, version: string): Manifest {
   const { apiVersion, kind, metadata, spec } = parse(readFileSync(file, 'utf8'));
   const { group, names, scope } = spec;
   return {
     apiVersion,
     kind,
-    metadata: { name: metadata.name, annotations: versions },
+    metadata: { name: metadata.name, annotations: { version } },
     spec: {
       group,
       names,
@@ -136,6 +136,7 @@ for (const [chart, pinned] of Object.entries(pinnedCharts())) {
   const text = (file: string) => readFileSync(at(file), 'utf8');
   if (!existsSync(at('Chart.yaml'))) continue;
   const { version, dependencies = [] } = parse(text('Chart.yaml'));
+  if (version !== pinned) throw new Error(`${chart} in ${folder} is ${version}, ${pinned} is used.`);
   const inner = dependencies
     .filter(({ name }: { name: string }) => existsSync(at(`charts/${name}/values.yaml`)))
     .map(({ name }: { name: string }) => {
@@ -148,11 +149,11 @@ for (const [chart, pinned] of Object.entries(pinnedCharts())) {
   const lines = shapes.map(shape => JSON.stringify(shape)).join(',\n');
   writeFileSync(
     join(upstreamFolder, `${chart}.json`),
-    `${JSON.stringify({ chart, version, pinned, root }).slice(0, -1)},"shapes":[\n${lines}\n]}\n`,
+    `${JSON.stringify({ chart, version, root }).slice(0, -1)},"shapes":[\n${lines}\n]}\n`,
   );
   for (const file of globSync(at('crds/*-clickhouseinstallations.*.yaml')))
     writeFileSync(
       clickHouseDefinition,
-      stringify(definition(file, { version, pinned }), { lineWidth: 0, aliasDuplicateObjects: false }),
+      stringify(definition(file, version), { lineWidth: 0, aliasDuplicateObjects: false }),
     );
 }
