@@ -1,20 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { tempDir } from '../support/temp-dir.ts';
+import { read } from './apps/parts.ts';
+import { commands, page } from './deploy-page.ts';
 import { names } from './names.ts';
 import { repository } from './terraform/terraform.ts';
 
-const read = (file: string) => readFileSync(join(repository, file), 'utf8');
-const page = read('docs/deploy.md');
-const commands = [...page.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block]) =>
-  block!
-    .replaceAll(/\\\n */g, '')
-    .trim()
-    .split('\n'),
-);
 const dev = 'terraform/environments/dev';
 
 /** Arguments of each command of the program, without comments. */

@@ -3,6 +3,7 @@
  * from a registry of images only, so neither its digest nor what is in it is tested here.
  */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -16,6 +17,7 @@ import { freePort } from '../../support/free-port.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { expectedUserEvents, expectSameRows, readUserEvents } from '../../support/user-events.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { callsOf } from '../deploy-page.ts';
 import { Containers, type ImageConfig, withoutContainers } from './containers.ts';
 
 interface LockedPackage {
@@ -238,6 +240,20 @@ suite('the image', { skip: withoutContainers }, () => {
       without.stderr,
       /^error: .*ClickHouse is not installed.*\nhint: .*\ncode: EMBEDDED_UNAVAILABLE\n$/,
     );
+  });
+
+  test('podman, which takes what docker does, has every command and option of docs/deploy.md', () => {
+    const calls = callsOf('docker');
+    assert.ok(calls.length > 5, `${calls.length} calls`);
+    for (const call of calls) {
+      const [command, ...options] = call.split(' ').slice(1);
+      // All options are read before help is given.
+      const { status, stdout, stderr } = spawnSync('podman', [command!, '--help', ...options], {
+        encoding: 'utf8',
+      });
+      assert.equal(status, 0, `${call}: ${stderr}`);
+      assert.match(stdout, new RegExp(`^ {2}podman ${command} `, 'm'), call);
+    }
   });
 });
 

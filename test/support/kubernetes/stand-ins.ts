@@ -25,7 +25,7 @@ export interface StandInOptions {
 const pollMs = 200;
 
 /**
- * Plays nodes and operators for a cluster that has none: pods become ready, those of Jobs succeed, claims are bound; objects of operators
+ * Plays nodes and operators for a cluster that has none: pods become ready or, if they are to end, succeed, claims are bound; objects of operators
  * get the status and finalizers that the operator would give them, as long as it is there itself. Nothing runs.
  */
 export class StandIns implements AsyncDisposable {
@@ -111,17 +111,17 @@ export class StandIns implements AsyncDisposable {
   }
 }
 
-/** Of a pod that has started, and for one of a Job ended; undefined when it says so already. */
-function podStatus({ metadata, spec, status }: Manifest): Manifest | undefined {
+/** Of a pod that has started, and for one that is to end has ended; undefined when it says so already. */
+function podStatus({ spec, status }: Manifest): Manifest | undefined {
   if (status?.phase === 'Succeeded' || status?.phase === 'Running') return undefined;
   const now = new Date().toISOString().replace(/\.\d+/, '');
-  const isJob = metadata.ownerReferences?.some(({ kind }: Manifest) => kind === 'Job') ?? false;
-  const state = isJob
+  const ends = spec.restartPolicy !== 'Always';
+  const state = ends
     ? { terminated: { exitCode: 0, startedAt: now, finishedAt: now } }
     : { running: { startedAt: now } };
-  const conditions = isJob ? ['PodScheduled'] : ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'];
+  const conditions = ends ? ['PodScheduled'] : ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'];
   return {
-    phase: isJob ? 'Succeeded' : 'Running',
+    phase: ends ? 'Succeeded' : 'Running',
     startTime: now,
     conditions: conditions.map(type => ({ type, status: 'True', lastTransitionTime: now })),
     containerStatuses: spec.containers.map(({ name, image }: Manifest) => ({
@@ -129,8 +129,8 @@ function podStatus({ metadata, spec, status }: Manifest): Manifest | undefined {
       image,
       imageID: '',
       restartCount: 0,
-      ready: !isJob,
-      started: !isJob,
+      ready: !ends,
+      started: !ends,
       state,
     })),
   };
