@@ -102,13 +102,9 @@ export class CdcSession implements PipelineSession {
     try {
       const control = new ControlTables(clickhouse.clickhouse, config.pipeline, config.clickhouse.cluster);
       await control.create();
-      let checkpoint = await control.loadCheckpoint();
+      const checkpoint = await control.loadCheckpoint();
       requireSameMode(config, checkpoint, isRunning);
-      if (!checkpoint) {
-        checkpoint = firstCheckpoint;
-        await control.saveCheckpoint(checkpoint);
-      }
-      const session = new CdcSession(options, clickhouse, control, checkpoint);
+      const session = new CdcSession(options, clickhouse, control, checkpoint ?? firstCheckpoint);
       await session.#topics.load();
       return session;
     } catch (error) {
@@ -120,6 +116,8 @@ export class CdcSession implements PipelineSession {
   async run(started: () => void): Promise<void> {
     try {
       await this.#source.start();
+      // Not before a broker has answered: the checkpoint is what keeps other modes from the pipeline.
+      if (!(await this.#control.loadCheckpoint())) await this.#control.saveCheckpoint(this.#checkpoint);
       started();
       if (this.#options.until === 'current') this.#end = await this.#source.until();
       if (this.#stopped) return;

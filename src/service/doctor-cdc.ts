@@ -9,11 +9,11 @@ import { diagnoseConnect } from './doctor-connect.ts';
 import type { Findings } from './doctor-findings.ts';
 import { diagnoseLetters } from './doctor-letters.ts';
 import { diagnoseListen } from './doctor-listen.ts';
+import { diagnoseMode } from './doctor-mode.ts';
 import { diagnoseSettings } from './doctor-settings.ts';
 import { diagnoseClickHouse, diagnoseDatabases, type SinkSession } from './doctor-sink.ts';
 import { carriedTables, diagnoseTopicTables } from './doctor-topic-tables.ts';
 import { diagnoseTopics } from './doctor-topics.ts';
-import { requireSameMode } from './pipeline-claims.ts';
 import { readSavedState, type SavedState } from './saved-state.ts';
 import { SourceCatalog } from './source-catalog.ts';
 import { readTopicSamples, type TopicSample } from './topic-samples.ts';
@@ -26,7 +26,7 @@ export async function diagnoseCdc(options: DiagnoseOptions, findings: Findings):
   let broker: BrokerSession | undefined;
   try {
     const saved = await readSavedState(config, sink?.clickhouse);
-    diagnoseMode(config, saved, findings);
+    diagnoseMode(config, saved.checkpoint, findings);
     broker = await diagnoseBroker(config, saved.offsets, findings);
     await diagnoseRegistry(config, findings);
     const samples = broker && (await sample(config, broker, findings));
@@ -37,14 +37,6 @@ export async function diagnoseCdc(options: DiagnoseOptions, findings: Findings):
   } finally {
     broker?.cluster.close();
     await sink?.clickhouse.close();
-  }
-}
-
-function diagnoseMode(config: Config, { checkpoint }: SavedState, findings: Findings): void {
-  try {
-    requireSameMode(config, checkpoint);
-  } catch (error) {
-    findings.fail('checkpoint', asCdcError(error));
   }
 }
 

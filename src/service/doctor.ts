@@ -5,6 +5,7 @@ import { diagnoseCdc } from './doctor-cdc.ts';
 import { count, type Finding, Findings } from './doctor-findings.ts';
 import { diagnoseLetters } from './doctor-letters.ts';
 import { diagnoseListen } from './doctor-listen.ts';
+import { diagnoseMode } from './doctor-mode.ts';
 import { diagnoseServer } from './doctor-server.ts';
 import { diagnoseSettings } from './doctor-settings.ts';
 import { diagnoseClickHouse, diagnoseDatabases, type SinkSession } from './doctor-sink.ts';
@@ -55,7 +56,8 @@ async function diagnosePipeline(
   findings: Findings,
 ): Promise<void> {
   const { config } = options;
-  const { checkpoint, states } = await readSavedState(config, sink?.clickhouse);
+  const saved = await readSavedState(config, sink?.clickhouse);
+  const checkpoint = diagnoseMode(config, saved.checkpoint, findings);
   await diagnoseSlot(source, config, checkpoint, findings);
   const scope = await resolveScope(source, config).catch(error => {
     findings.fail('tables', asCdcError(error));
@@ -69,7 +71,7 @@ async function diagnosePipeline(
   const fits = await fitTables(
     scope.tables,
     config,
-    states,
+    saved.states,
     sink?.clickhouse,
     sink?.capabilities ?? { time64: true },
   );

@@ -44,7 +44,8 @@ export async function switchMode(options: SwitchModeOptions): Promise<void> {
   }
 }
 
-function requireBothSides({ mode, pipeline, postgres, kafka }: Config, from: Checkpoint): void {
+/** Throws MODE_SWITCH. */
+export function requireBothSides({ mode, pipeline, postgres, kafka }: Config, from: Checkpoint): void {
   const missing = !postgres.address
     ? 'postgres.url'
     : kafka.brokers.length === 0
@@ -55,7 +56,7 @@ function requireBothSides({ mode, pipeline, postgres, kafka }: Config, from: Che
       'MODE_SWITCH',
       `pipeline "${pipeline}" was run in mode ${from.mode} before, and to go on in mode ${mode} it needs ${missing} too`,
       {
-        hint: 'For the switch the configuration must have both postgres and kafka: what one side has not delivered yet is fetched before the other one takes over. Or choose another --pipeline.',
+        hint: 'For the switch the configuration must have both postgres and kafka: what one side has not delivered yet is fetched before the other one takes over. Or choose another --pipeline, or give this one up: "wal-cdc teardown" in the mode that it was run in.',
       },
     );
 }

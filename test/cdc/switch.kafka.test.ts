@@ -94,6 +94,15 @@ test('a switch without what it needs says so and changes nothing', { skip: witho
   const noBrokers = await walCdc(['run', '--mode', 'wal'], { env: withoutBrokers });
   assert.equal(noBrokers.code, 3);
   assert.match(noBrokers.stderr + noBrokers.stdout, /needs kafka\.brokers too[\s\S]*MODE_SWITCH/);
+  const doctor = async (env: Record<string, string>) =>
+    (await walCdc(['doctor', '--mode', 'wal'], { env })).stdout
+      .split('\n')
+      .filter(line => / (checkpoint|slot|publication)\b/.test(line));
+  const [noSwitch, ...rest] = await doctor(withoutBrokers);
+  assert.match(noSwitch!, /^FAIL +checkpoint: .*needs kafka\.brokers too.*\[MODE_SWITCH\]$/);
+  assert.deepEqual(rest.filter(line => !line.startsWith('ok')), []);
+  const [switches] = await doctor(pipeline.env);
+  assert.match(switches!, /^ok +checkpoint: of mode cdc: run switches the pipeline to mode wal$/);
   await pipeline.stopConnector();
   const noConnector = await walCdc(['run', '--mode', 'wal'], { env: pipeline.env });
   assert.equal(noConnector.code, 3);

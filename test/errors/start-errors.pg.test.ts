@@ -109,6 +109,17 @@ const asRole = (url: string, role: string, password = 'secret') =>
   url.replace(/\/\/[^@]*@/, `//${role}:${password}@`);
 
 suite('errors at the start', { concurrency: 4 }, () => {
+  test('Kafka: nobody answers, and the pipeline is as new for another mode', () =>
+    withPipeline(async (_, settings) => {
+      const brokers = `127.0.0.1:${await freePort()}`;
+      await expectOfBoth(
+        { ...settings, WAL_CDC_MODE: 'cdc', WAL_CDC_KAFKA_BROKERS: brokers },
+        { code: 'BROKER_UNREACHABLE', message: new RegExp(brokers), exit: 3 },
+      );
+      const wal = await runOnce(settings);
+      assert.equal(wal.code, 0, wal.stderr);
+    }));
+
   test('PostgreSQL: wrong host, port, password and database; TLS that is not offered', () =>
     withPipeline(async (db, settings) => {
       const hostPort = new URL(db.url).host;
