@@ -1,6 +1,6 @@
 /**
  * Writes the generated files of helm/ingestion-service: values.schema.json, whose part for `config` comes from the service's
- * own schema, and README.md, from the comments in values.yaml: `node scripts/chart.ts`. A test asserts that they are current.
+ * own schema, and README.md, from the comments in values.yaml: `npm run chart`. A test asserts that they are current.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { isMap, type Node, parseDocument, type Scalar } from 'yaml';

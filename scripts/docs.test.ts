@@ -5,5 +5,5 @@ import { generatedPages } from './docs.ts';
 
 test('generated files are current', () => {
   for (const { file, text } of generatedPages())
-    assert.equal(readFileSync(file, 'utf8'), text, `run "node scripts/docs.ts" to update ${file.pathname}`);
+    assert.equal(readFileSync(file, 'utf8'), text, `run "npm run docs" to update ${file.pathname}`);
 });

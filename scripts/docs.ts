@@ -1,5 +1,5 @@
 /**
- * Writes the generated parts of docs/, clickhouse/init.sql and the tables of the platform's PostgreSQL: `node scripts/docs.ts`. A test
+ * Writes the generated parts of docs/, clickhouse/init.sql and the tables of the platform's PostgreSQL: `npm run docs`. A test
  * asserts that they are current.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

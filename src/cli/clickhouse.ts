@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { CdcError } from '../core/errors.ts';
 import { startClickHouse } from '../embedded/clickhouse.ts';
 
 export interface ClickHouseCommandOptions {
@@ -22,22 +21,13 @@ export async function runClickHouse(options: ClickHouseCommandOptions): Promise<
     console.log(server.url);
     console.error(`curl:    echo 'SELECT version()' | curl '${server.url}' --data-binary @-`);
     console.error(`Node.js: createClient({ url: '${server.url}' }) of @clickhouse/client`);
-    const exit = await Promise.race([server.exited, aborted(signal)]);
-    if (exit !== undefined) {
-      throw new CdcError(
-        'UNEXPECTED',
-        `ClickHouse ended by itself (${exit.signal ?? `exit code ${exit.code}`}).`,
-        {
-          hint: `Its last messages stand above; what was acknowledged is kept in ${server.dir}.`,
-        },
-      );
-    }
+    await Promise.race([server.failed, aborted(signal)]);
     return 0;
   } finally {
     await server.stop();
   }
 }
 
-async function aborted(signal: AbortSignal): Promise<undefined> {
+async function aborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort');
 }

@@ -5,7 +5,7 @@ import { type Config, loadConfig } from '../config.ts';
 import { InsertProbe } from '../demo/insert-probe.ts';
 import { createDemoSchema } from '../demo/schema.ts';
 import { type DemoWriters, startWriters } from '../demo/writers.ts';
-import { startClickHouse } from '../embedded/clickhouse.ts';
+import { type EmbeddedClickHouse, startClickHouse } from '../embedded/clickhouse.ts';
 import { startPostgres } from '../embedded/postgres.ts';
 import { formatCount, formatLiveLine } from '../observe/format-status.ts';
 import { createLog } from '../observe/log.ts';
@@ -35,7 +35,7 @@ export async function demo(config: Config, options: DemoOptions, stop: AbortSign
   try {
     const clickhouse = await startClickHouse({ dir: join(options.dir, 'clickhouse') });
     try {
-      return await runDemo(config, options, stop, postgres.url, clickhouse.url);
+      return await runDemo(config, options, stop, postgres.url, clickhouse);
     } finally {
       await clickhouse.stop();
     }
@@ -49,7 +49,7 @@ async function runDemo(
   options: DemoOptions,
   stop: AbortSignal,
   postgresUrl: string,
-  clickhouseUrl: string,
+  clickhouse: EmbeddedClickHouse,
 ): Promise<number> {
   const client = new pg.Client(postgresUrl);
   await client.connect();
@@ -62,21 +62,21 @@ async function runDemo(
       mode: 'wal',
       pipeline: 'demo',
       'postgres.url': postgresUrl,
-      'clickhouse.url': clickhouseUrl,
+      'clickhouse.url': clickhouse.url,
       listen: `127.0.0.1:${options.port}`,
     },
   });
   const metrics = new Metrics();
   const service = new WalService({
     config,
-    clickhouse: splitAddress(clickhouseUrl),
+    clickhouse: splitAddress(clickhouse.url),
     metrics,
     log: createLog({ ...base.log, level: base.log.level === 'info' ? 'warn' : base.log.level }),
     keepRows: false,
     until: undefined,
   });
   const server = await startServer({ listen: config.listen, provider: service, metrics });
-  const running = service.run();
+  const running = Promise.race([service.run(), clickhouse.failed]);
   // Its failure is reported by whichever wait below it ends.
   running.catch(() => {});
   let writers: DemoWriters | undefined;
@@ -84,14 +84,15 @@ async function runDemo(
   try {
     console.log(`
 PostgreSQL   psql ${postgresUrl}
-ClickHouse   ${clickhouseUrl}   (database cdc; SELECT … FINAL is the current table)
+ClickHouse   ${clickhouse.url}   (database cdc; SELECT … FINAL is the current table)
+             curl '${clickhouse.url}' --data-binary 'SELECT event_type, count() FROM cdc.user_events FINAL GROUP BY event_type'
 Status page  ${server.url}
 `);
     await Promise.race([running, untilCopied(service, stop)]);
     console.log(
       `Writing ${options.rate} transactions per second; write to PostgreSQL yourself and watch it arrive. Ctrl-C ends and verifies.\n`,
     );
-    probe = new InsertProbe(splitAddress(clickhouseUrl));
+    probe = new InsertProbe(splitAddress(clickhouse.url));
     const startedAtMs = performance.now();
     writers = startWriters({ url: postgresUrl, rate: options.rate });
     await Promise.race([

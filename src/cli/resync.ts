@@ -1,6 +1,7 @@
 import type { Config } from '../config.ts';
 import { CdcError } from '../core/errors.ts';
 import { qualifiedName } from '../core/relation.ts';
+import { formatCount } from '../observe/format-status.ts';
 import { createLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { awaitCopies, type CopyOutcome } from '../service/await-copies.ts';
@@ -129,7 +130,7 @@ async function requestCopy(
 function printOutcomes(outcomes: readonly CopyOutcome[]): number {
   for (const { name, copiedRows, reason } of outcomes) {
     if (reason) console.log(`${name}  stopped\n  ${reason.message} (${reason.code})\n  ${reason.hint}`);
-    else console.log(`${name}  streaming, ${copiedRows} rows copied`);
+    else console.log(`${name}  streaming, ${formatCount(copiedRows)} rows copied`);
   }
   return outcomes.some(({ reason }) => reason) ? 4 : 0;
 }

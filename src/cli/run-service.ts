@@ -61,7 +61,7 @@ export async function runService(
       if (stop.aborted) onStop();
       await before?.({ config, metrics, log }, clickhouse);
       beside = meanwhile?.({ service, clickhouse, url: server.url }, AbortSignal.any([stop, ended.signal]));
-      await service.run();
+      await Promise.race([service.run(), ...(clickhouse.failed ? [clickhouse.failed] : [])]);
       const { tables, checkpoint } = service.status();
       const stopped = tables.filter(table => table.state === 'stopped');
       log.info({ checkpoint, stopped: stopped.map(table => table.name) }, 'ended');

@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import { CdcError } from '../core/errors.ts';
 import type { Lsn } from '../core/lsn.ts';
 import { formatCount, formatLiveLine } from '../observe/format-status.ts';
+import type { OpenClickHouse } from '../service/clickhouse-address.ts';
 import { parseSequenceUntil, SyntheticService } from '../service/synthetic-service.ts';
 import { quoteTableName, targetName } from '../sinks/clickhouse/names.ts';
 import { userEventsTable } from '../sources/synthetic/table.ts';
@@ -43,15 +44,18 @@ export function describeRate({ synthetic: { rate } }: Config): string {
 function introduction(config: Config, { clickhouse, url }: RunningPipeline): string {
   const name = targetName(config.clickhouse.database, userEventsTable);
   const table = `${name.database}.${name.table}`;
-  // A password that the user gave is known to the user.
-  const address = clickhouse.embeddedUrl ?? clickhouse.address.url;
   const quoted = /^\w+\.\w+$/.test(table) ? table : quoteTableName(name);
   const query = `SELECT event_type, count() FROM ${quoted} FINAL GROUP BY event_type`;
   return `
-ClickHouse   ${address}   (table ${table}; SELECT … FINAL is the current table)
-             curl '${address}' --data-binary '${query}'
+ClickHouse   ${clickhouse.embeddedUrl ?? clickhouse.address.url}   (table ${table}; SELECT … FINAL is the current table)
+             ${curl(clickhouse)} --data-binary '${query}'
 Status page  ${url}
 
 Generating ${describeRate(config)}. Ctrl-C ends; the next run goes on where this one was.
 `;
+}
+
+/** A password that the user gave is known to the user, whom curl asks for it. */
+function curl({ embeddedUrl, address: { url, user } }: OpenClickHouse): string {
+  return embeddedUrl ? `curl '${embeddedUrl}'` : `curl --user '${user}' '${url}'`;
 }

@@ -83,7 +83,9 @@ function formatOffline(config: Config, other: RunningService | undefined, status
         ? ''
         : `, ${formatBytes(status.lagBytes)} behind ${status.sourcePosition}`;
     lines.push(`checkpoint  ${status.checkpoint}${lag}`);
-  } else if (!status.partitions) lines.push('checkpoint  none known');
+  } else if (status.embedded)
+    lines.push('checkpoint  in the embedded ClickHouse, which runs with the service only');
+  else if (!status.partitions) lines.push('checkpoint  none known');
   if (status.partitions) lines.push(...formatTopics(status));
   if (slot) {
     const lost = slot.walStatus === 'lost' || slot.invalidationReason;

@@ -28,7 +28,7 @@ const kinds = {
     action: 'stop',
     exit: 2,
     about: 'Another process uses the folder of an embedded database.',
-    hint: 'Stop the other process or choose another folder with --dir.',
+    hint: 'Stop the other process or choose another folder: with --dir, or for run by starting it in another one.',
   },
   EMBEDDED_UNAVAILABLE: {
     action: 'stop',

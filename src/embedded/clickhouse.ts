@@ -29,6 +29,8 @@ export interface EmbeddedClickHouse {
   pid: number;
   /** Resolves once the process is gone, by `stop` or otherwise. */
   exited: Promise<ClickHouseExit>;
+  /** Rejects with EMBEDDED_UNAVAILABLE when the process ends without `stop`. */
+  failed: Promise<never>;
   /** Ends the process at once and resolves when it is gone: acknowledged inserts are on disk, running statements are lost. */
   stop(): Promise<void>;
   /** SIGKILL, as in a crash; await `exited` before another start. */
@@ -56,11 +58,18 @@ export async function startClickHouse(options: ClickHouseOptions): Promise<Embed
       // Also fit for single quotes in a shell.
       const userInfo = `${user}:${encodeURIComponent(password).replaceAll("'", '%27')}`;
       const url = `http://${userInfo}@127.0.0.1:${port}`;
+      let isStopping = false;
       const stop = async () => {
+        isStopping = true;
         kill();
         await exited;
       };
-      return { url, port, dir, pid, exited, stop, kill };
+      const failed = new Promise<never>((_, reject) => {
+        void exited.then(exit => !isStopping && reject(endedByItself(dir, exit, engine.lastMessages())));
+      });
+      // Not everybody waits for it.
+      failed.catch(() => {});
+      return { url, port, dir, pid, exited, failed, stop, kill };
     }
     const messages = engine.lastMessages();
     if (messages.includes('Cannot lock file')) throw folderTaken(dir, readOwnerPid(dataDir));
@@ -95,5 +104,16 @@ function portTaken(port: number): CdcError {
 
 function folderTaken(dir: string, pid: number | undefined): CdcError {
   const owner = pid === undefined ? 'Another process' : `Process ${pid}`;
-  return new CdcError('FOLDER_TAKEN', `${owner} uses the ClickHouse in ${dir}.`);
+  return new CdcError('FOLDER_TAKEN', `${owner} runs the ClickHouse in ${dir}.`);
+}
+
+function endedByItself(dir: string, { signal, code }: ClickHouseExit, messages: string): CdcError {
+  const how = signal ?? `exit code ${code}`;
+  return new CdcError(
+    'EMBEDDED_UNAVAILABLE',
+    `ClickHouse in ${dir} ended by itself (${how})${messages && `:\n${messages}`}`,
+    {
+      hint: 'Start again: what was acknowledged is kept. SIGKILL may mean that the machine ran out of memory.',
+    },
+  );
 }

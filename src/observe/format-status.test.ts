@@ -28,6 +28,7 @@ const status: StatusSnapshot = {
       target: 'cdc_shop.items',
       state: 'copying',
       rows: 0,
+      copiedRows: 4200,
       copyPercent: 43.9,
       copyRemainingSeconds: 96,
     },
@@ -52,7 +53,7 @@ test('the status as text', () => {
     formatStatus(status),
     `pipeline    default (wal), streaming, since 2024-01-01T00:00:00.000Z
 freshness   6.1 s, above the objective of 5 s
-latency     p50 21 ms, p99 166 ms from commit to queryable, last minute
+latency     commit to queryable p50 21 ms, p99 166 ms in the last minute
 rows        39,184,221, 5,200 per second
 position    0/3A4F21B8, 136 B behind 0/3A4F2240; checkpoint 0/3A4EF000
 slot        keeps 18 MiB of WAL, without limit
@@ -61,10 +62,10 @@ set aside   2 dead letters: "wal-cdc dead-letters list" shows them
 problem     disk full (SINK_FULL, since 2024-01-01T01:00:00.000Z)
             Free some.
 
-TABLE               CLICKHOUSE       STATE                               ROWS
-public.user_events  cdc.user_events  streaming                     38,120,554
-shop.items          cdc_shop.items   copying 43%, 1 min 36 s left           0
-shop.old            cdc_shop.old     stopped                               12
+TABLE               CLICKHOUSE       STATE                         COPIED     CHANGES
+public.user_events  cdc.user_events  streaming                          0  38,120,554
+shop.items          cdc_shop.items   copying 43%, 1 min 36 s left   4,200           0
+shop.old            cdc_shop.old     stopped                            0          12
   due_on: 9999-12-31 does not fit (VALUE_INVALID, at 0/39FF0010, 1,204 changes left out)
   Choose a wider type.`,
   );
@@ -85,16 +86,16 @@ test('the live line', () => {
   };
   assert.equal(
     formatLiveLine(young),
-    'streaming | 5,200 rows/s | freshness 6.1 s | commit to queryable no commits | 39,184,221 rows',
+    'streaming | 5,200 rows/s | freshness 6.1 s | no commits | 39,184,221 rows',
   );
 });
 
 test('dead letters stand beside the rows of their table', () => {
   const [first, ...others] = status.tables;
   assert.deepEqual(formatTables([{ ...first!, deadLetters: 1204 }, others[0]!]), [
-    'TABLE               CLICKHOUSE       STATE                         DEAD LETTERS        ROWS',
-    'public.user_events  cdc.user_events  streaming                     1,204         38,120,554',
-    'shop.items          cdc_shop.items   copying 43%, 1 min 36 s left  0                      0',
+    'TABLE               CLICKHOUSE       STATE                         DEAD LETTERS  COPIED     CHANGES',
+    'public.user_events  cdc.user_events  streaming                     1,204              0  38,120,554',
+    'shop.items          cdc_shop.items   copying 43%, 1 min 36 s left  0              4,200           0',
   ]);
 });
 

@@ -5,7 +5,7 @@ export function formatStatus(status: StatusSnapshot): string {
   const lines = [
     `pipeline    ${status.pipeline} (${status.mode}), ${status.phase}, since ${status.startedAt}`,
     `freshness   ${formatMs(status.freshnessMs)}${isLate(status) ? `, above the objective of ${formatMs(status.freshnessObjectiveMs!)}` : ''}`,
-    `latency     ${formatLatency(status)} from commit to queryable, last minute`,
+    `latency     ${formatLatency(status)} in the last minute`,
     `rows        ${formatCount(status.rowsTotal)}, ${formatCount(status.rowsPerSecond)} per second`,
   ];
   if (status.position !== undefined) {
@@ -73,7 +73,7 @@ export function formatLiveLine(status: StatusSnapshot): string {
     status.phase,
     `${formatCount(status.rowsPerSecond)} rows/s`,
     `freshness ${formatMs(status.freshnessMs)}`,
-    `commit to queryable ${formatLatency(status)}`,
+    formatLatency(status),
   ];
   if (status.lagBytes !== undefined) parts.push(`lag ${formatBytes(status.lagBytes)}`);
   parts.push(`${formatCount(status.rowsTotal)} rows`);
@@ -98,10 +98,11 @@ export function formatTables(tables: readonly TableStatus[]): string[] {
     table.target,
     formatState(table),
     ...letters(formatCount(table.deadLetters ?? 0)),
+    formatCount(table.copiedRows ?? 0),
     formatCount(table.rows),
   ]);
-  const header = ['TABLE', 'CLICKHOUSE', 'STATE', ...letters('DEAD LETTERS'), 'ROWS'];
-  const [head, ...lines] = formatColumns(header, cells, header.length - 1);
+  const header = ['TABLE', 'CLICKHOUSE', 'STATE', ...letters('DEAD LETTERS'), 'COPIED', 'CHANGES'];
+  const [head, ...lines] = formatColumns(header, cells, header.length - 2);
   return [head!, ...tables.flatMap((table, i) => [lines[i]!, ...(table.reason ? formatReason(table) : [])])];
 }
 
@@ -130,7 +131,8 @@ function formatState(table: TableStatus): string {
 }
 
 function formatLatency({ commitToQueryableMs: { p50, p99 } }: StatusSnapshot): string {
-  return p50 === undefined || p99 === undefined ? 'no commits' : `p50 ${formatMs(p50)}, p99 ${formatMs(p99)}`;
+  if (p50 === undefined || p99 === undefined) return 'no commits';
+  return `commit to queryable p50 ${formatMs(p50)}, p99 ${formatMs(p99)}`;
 }
 
 function isLate(status: StatusSnapshot): boolean {

@@ -23,6 +23,8 @@ export interface OpenClickHouse {
   address: ClickHouseAddress;
   /** Of the embedded one, when it was started. */
   embeddedUrl?: string;
+  /** Rejects when that one ends by itself. */
+  failed?: Promise<never>;
   close(): Promise<void>;
 }
 
@@ -36,6 +38,7 @@ export async function openClickHouse(config: Config): Promise<OpenClickHouse> {
   return {
     address: splitAddress(embedded.url),
     embeddedUrl: embedded.url,
+    failed: embedded.failed,
     close: () => embedded.stop(),
   };
 }

@@ -107,7 +107,10 @@ export async function diagnoseValues(
     findings.ok(fit.name, `${what}; replicated already`);
     return;
   }
-  const rows = `about ${formatCount(source.estimatedRows)} rows`;
+  const rows =
+    source.estimatedRows === 0
+      ? 'empty or never analyzed'
+      : `about ${formatCount(source.estimatedRows)} rows`;
   if (fast) {
     findings.ok(fit.name, `${what}, ${rows}; values not looked at`);
     return;

@@ -8,7 +8,7 @@ import { DeadLetters } from '../sinks/clickhouse/dead-letters.ts';
 import { targetName } from '../sinks/clickhouse/names.ts';
 import { connect, queryError } from '../sources/wal/connect.ts';
 import { inspectSlot } from '../sources/wal/slot.ts';
-import { connectClickHouse, findClickHouse } from './clickhouse-address.ts';
+import { connectClickHouse, findClickHouse, hasEmbeddedData } from './clickhouse-address.ts';
 import { askBrokers, type GroupStatus, savedPartitions } from './topic-status.ts';
 
 /** What is known of a pipeline without its service: what it saved in ClickHouse, and its slot in PostgreSQL or what brokers say. */
@@ -18,6 +18,8 @@ export interface OfflineStatus {
   mode: Mode;
   /** Last saved position; undefined when there is none. */
   checkpoint?: string;
+  /** What it saved is in an embedded ClickHouse, which runs with the service only. */
+  embedded?: true;
   /** The end of the source's WAL. */
   sourcePosition?: string;
   /** WAL behind the checkpoint. */
@@ -77,7 +79,10 @@ export async function readOfflineStatus(config: Config): Promise<OfflineStatus> 
 
 async function readSaved(config: Config, status: OfflineStatus, offsets: SavedOffset[]): Promise<void> {
   const opened = await findClickHouse(config);
-  if (!opened) return; // embedded, and only the service runs it
+  if (!opened) {
+    if (hasEmbeddedData()) status.embedded = true;
+    return;
+  }
   const { clickhouse } = await connectClickHouse(opened.address);
   try {
     const control = new ControlTables(clickhouse, config.pipeline, config.clickhouse.cluster);

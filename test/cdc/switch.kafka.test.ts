@@ -100,7 +100,10 @@ test('a switch without what it needs says so and changes nothing', { skip: witho
       .filter(line => / (checkpoint|slot|publication)\b/.test(line));
   const [noSwitch, ...rest] = await doctor(withoutBrokers);
   assert.match(noSwitch!, /^FAIL +checkpoint: .*needs kafka\.brokers too.*\[MODE_SWITCH\]$/);
-  assert.deepEqual(rest.filter(line => !line.startsWith('ok')), []);
+  assert.deepEqual(
+    rest.filter(line => !line.startsWith('ok')),
+    [],
+  );
   const [switches] = await doctor(pipeline.env);
   assert.match(switches!, /^ok +checkpoint: of mode cdc: run switches the pipeline to mode wal$/);
   await pipeline.stopConnector();

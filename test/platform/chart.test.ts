@@ -24,7 +24,7 @@ const alerts = readdirSync(join(chartDir, 'files/alerts')).map(file => ({
 
 test('generated files of the chart are current', () => {
   for (const { file, text } of chartFiles())
-    assert.equal(readFileSync(file, 'utf8'), text, `run "node scripts/chart.ts" to update ${file.pathname}`);
+    assert.equal(readFileSync(file, 'utf8'), text, `run "npm run chart" to update ${file.pathname}`);
 });
 
 test('the chart runs the version of the service that it lies beside', () => {

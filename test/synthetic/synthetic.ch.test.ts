@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadConfig } from '../../src/config.ts';
@@ -131,13 +131,38 @@ test('without any configuration rows go into an embedded ClickHouse, which it te
     (await walCdc(['status'], { cwd: dir.path, env })).stdout,
     /^pipeline +synthetic \(synthetic\)/,
   );
+  const second = await walCdc(['run'], { cwd: dir.path, env: { WAL_CDC_LISTEN: '127.0.0.1:0' } });
+  assert.equal(second.code, 2);
+  assert.match(second.stderr, new RegExp(`^error: Process ${service.pid} runs the ClickHouse in `));
 
   const ended = await service.stop();
   assert.equal(ended.code, 0, ended.stderr);
   assert.ok(existsSync(join(dir.path, '.wal-cdc', 'clickhouse')));
+  assert.match(
+    (await walCdc(['status'], { cwd: dir.path, env })).stdout,
+    /^checkpoint +in the embedded ClickHouse/m,
+  );
   const again = await walCdc(['run', '--rate', '0', '--until', '50000'], { cwd: dir.path, env });
   assert.equal(again.code, 0, again.stderr);
   assert.match(again.stderr, new RegExp(`"position":"${lastCheckpoint(ended)}".*"msg":"streaming"`));
+});
+
+test('an embedded ClickHouse that is killed ends the service with what to do, and the next one goes on', async () => {
+  using dir = tempDir();
+  const env = { WAL_CDC_LISTEN: '127.0.0.1:0', WAL_CDC_LOG_FORMAT: 'json' };
+  await using service = new RunningCommand(['run'], { cwd: dir.path, env });
+  await service.prints(/Generating/);
+  await waitFor(async () => Number((await service.status())?.checkpoint) > 1000, { what: 'a checkpoint' });
+  const engineStatus = readFileSync(join(dir.path, '.wal-cdc/clickhouse/data/status'), 'utf8');
+  process.kill(Number(/^PID: (\d+)/m.exec(engineStatus)![1]), 'SIGKILL');
+  const { code, stderr } = await service.ended;
+  assert.equal(code, 3, stderr);
+  assert.match(stderr, /^error: ClickHouse in .* ended by itself \(SIGKILL\)/m);
+  assert.match(stderr, /^hint: Start again.*\ncode: EMBEDDED_UNAVAILABLE$/m);
+
+  await using next = new RunningCommand(['run', '--rate', '0', '--until', '20000'], { cwd: dir.path, env });
+  assert.equal((await next.ended).code, 0);
+  assert.ok(Number(/"position":"(\d+)".*"msg":"streaming"/.exec(next.stderr)![1]) > 1000);
 });
 
 test('rows come at the rate that is asked for', async () => {

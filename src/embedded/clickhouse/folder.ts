@@ -29,11 +29,11 @@ export function prepareFolder(path: string): ClickHouseFolder {
   }
 }
 
-/** The pid of the engine that holds the folder, as the engine itself noted it; undefined when it says nothing. */
+/** The pid of whoever runs the engine that holds the folder, which has noted its own there; undefined when that cannot be told. */
 export function readOwnerPid(dataDir: string): number | undefined {
   try {
-    const pid = /^PID: (\d+)/m.exec(readFileSync(join(dataDir, 'status'), 'utf8'))?.[1];
-    return pid === undefined ? undefined : Number(pid);
+    const engine = /^PID: (\d+)/m.exec(readFileSync(join(dataDir, 'status'), 'utf8'))![1];
+    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${engine}/status`, 'utf8'))![1]);
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@
  * when a version in apps/ or terraform/modules/argocd changes, with a folder in which that chart lies unpacked:
  *
  *   helm pull altinity-clickhouse-operator --repo https://helm.altinity.com --version 0.27.1 --untar --untardir FOLDER
- *   node test/platform/apps/write-upstream.ts FOLDER
+ *   npx node test/platform/apps/write-upstream.ts FOLDER
  *
  * Names and types only: the text is that of others.
  */
