@@ -35,11 +35,6 @@ function adapt(node: JsonSchema, path: string[]): JsonSchema {
   const leaf = leafAt(path);
   const info = leaf?.depth === path.length ? leaf.leaf.info : undefined;
   if (info) adapted.description = `${info.about}: ${info.expects}`;
-  if (info && isUrl(path.join('.')))
-    adapted.not = {
-      pattern: '//[^/@]*:[^/@]*@|[?&](ssl)?password=',
-      description: 'a URL with a password, which belongs into secrets',
-    };
   if (path.join('.') === 'batch.maxBytes') {
     const { type, minimum, maximum, ...rest } = adapted;
     return {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { secretSettings } from '../../scripts/chart/config-schema.ts';
-import { variableOf } from '../../src/config/setting-tree.ts';
+import { leaves, variableOf } from '../../src/config/setting-tree.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import {
   chartDir,
@@ -307,6 +307,16 @@ test('pods start anew when their configuration changes, and only then', { skip }
   assert.notEqual(first, other);
 });
 
+/** Where the values have a URL that could have a password. */
+const urls = [
+  ...leaves
+    .filter(({ path, info }) => info.secret && /(url|registry|connect)$/.test(path))
+    .map(({ path }) => `config.${path}`),
+  'demoWriter.config.postgres.url',
+];
+const withUrl = (path: string, url: string): Values =>
+  path.split('.').reduceRight<Values | string>((value, key) => ({ [key]: value }), url) as Values;
+
 test('wrong values are refused with a message that names them', { skip }, () => {
   const wrong: [Values, RegExp][] = [
     [{ mode: 'stream' }, /'\/mode'.*'synthetic', 'cdc', 'wal'/],
@@ -319,8 +329,12 @@ test('wrong values are refused with a message that names them', { skip }, () => 
     [{ config: { kafka: { brokers: ['kafka'] } } }, /'\/config\/kafka\/brokers\/0'/],
     [{ config: { postgres: { password: 'secret' } } }, /'\/config\/postgres'.*'password' not allowed/],
     [{ config: { token: 'secret' } }, /'\/config'.*'token' not allowed/],
-    [{ config: { clickhouse: { url: 'http://me:secret@ch:8123' } } }, /'\/config\/clickhouse\/url'/],
-    [{ config: { postgres: { url: 'postgres://db/app?password=x' } } }, /'\/config\/postgres\/url'/],
+    ...urls.flatMap(path =>
+      ['http://me:secret@ch:8123', 'postgres://db/app?password=x'].map((url): [Values, RegExp] => [
+        withUrl(path, url),
+        new RegExp(`: ${path.replaceAll('.', '\\.')} has a password, and would be in a ConfigMap`),
+      ]),
+    ),
     [
       { secrets: { 'postgres.pasword': { name: 'a', key: 'b' } } },
       /'\/secrets'.*'postgres\.pasword' not allowed/,

@@ -11,6 +11,17 @@
 {{- if not (or (dig "clickhouse" "url" "" $config) (hasKey $secrets "clickhouse.url")) -}}
 {{- fail "config.clickhouse.url is needed, or secrets.clickhouse.url: the image has no embedded ClickHouse" -}}
 {{- end -}}
+{{- /* Here and not in the schema, whose message would say nothing or show it. */ -}}
+{{- range $name, $url := dict
+      "config.postgres.url" (dig "postgres" "url" "" $config)
+      "config.clickhouse.url" (dig "clickhouse" "url" "" $config)
+      "config.kafka.registry" (dig "kafka" "registry" "" $config)
+      "config.kafka.connect" (dig "kafka" "connect" "" $config)
+      "demoWriter.config.postgres.url" (dig "postgres" "url" "" .Values.demoWriter.config) -}}
+{{- if regexMatch "//[^/@]*:[^/@]*@|[?&](ssl)?password=" ($url | default "") -}}
+{{- fail (printf "%s has a password, and would be in a ConfigMap: leave it out there, and name a Secret that has it under secrets" $name) -}}
+{{- end -}}
+{{- end -}}
 {{- if regexMatch "^(localhost|127\\.|\\[::1\\])" $config.listen -}}
 {{- fail (printf "config.listen is %s, which probes and Prometheus cannot reach: use 0.0.0.0:8080" $config.listen) -}}
 {{- end -}}
