@@ -31,7 +31,13 @@ interface Options {
 
 function readOptions(): Options {
   try {
-    const { values } = parseArgs({ options: { quick: { type: 'boolean' }, only: { type: 'string' } } });
+    const { values } = parseArgs({
+      options: { quick: { type: 'boolean' }, only: { type: 'string' }, help: { type: 'boolean' } },
+    });
+    if (values.help) {
+      console.log(`npm run bench [-- --quick] [-- --only ${benchmarks.join(',')}]`);
+      process.exit(0);
+    }
     const only = values.only?.split(',') ?? benchmarks;
     const unknown = only.find(name => !benchmarks.includes(name));
     if (unknown !== undefined)

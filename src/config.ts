@@ -111,7 +111,8 @@ function explain(issue: z.core.$ZodIssue, given: GatheredSettings): string[] {
   const origin = given.describe(path);
   if (value === undefined || value === null) return [`${origin} has no value, expected ${leaf.info.expects}`];
   const unquoted = issue.code === 'invalid_type' && issue.expected === 'string' ? ' (in quotes)' : '';
-  return [`${origin} is ${showValue(value, leaf.info.secret)}, expected ${leaf.info.expects}${unquoted}`];
+  const shown = showValue(value, leaf.info.secret && mayHold(leaf.path, value));
+  return [`${origin} is ${shown}, expected ${leaf.info.expects}${unquoted}`];
 }
 
 function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
@@ -121,6 +122,11 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
     at = (at as Record<PropertyKey, unknown>)[key];
   }
   return at;
+}
+
+/** Whether a secret setting has a secret in it: a URL only behind a user, or in its query. */
+function mayHold(path: string, value: unknown): boolean {
+  return !path.endsWith('url') || /[@?]/.test(String(value));
 }
 
 function showValue(value: unknown, secret = false): string {

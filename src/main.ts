@@ -25,7 +25,7 @@ const program = new Command('wal-cdc')
   .description("PostgreSQL's write-ahead log becomes live ClickHouse tables.")
   .version(packageJson.version)
   .exitOverride()
-  .showHelpAfterError('Add --help for a list of options.')
+  .showHelpAfterError('hint: Add --help for a list of options.\ncode: CONFIG_INVALID')
   .addHelpText(
     'after',
     `

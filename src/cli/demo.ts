@@ -109,7 +109,7 @@ Status page  ${server.url}
     const probeMs = await probe.stop();
     console.log('\nWriters stopped; comparing every table, row by row …\n');
     const exitCode = await verify(config, { json: false }, new AbortController().signal);
-    console.log(`\n${summary(status, writers, seconds, probeMs, exitCode)}`);
+    console.log(`\n${summary(status, writers, seconds, probeMs, exitCode, options.rate)}`);
     return exitCode;
   } finally {
     await writers?.stop();
@@ -145,12 +145,15 @@ function summary(
   seconds: number,
   probeMs: number | undefined,
   exitCode: number,
+  rate: number,
 ): string {
   const { transactions, byStatement, errors } = writers.stats();
   const { p50, p99 } = status.commitToQueryableMs;
+  const perSecond = transactions / seconds;
+  const missed = perSecond < rate * 0.95 ? `, not the ${rate} that were asked for` : '';
   const ms = (value: number | undefined) => (value === undefined ? 'unknown' : `${value.toFixed(0)} ms`);
   return [
-    `${transactions} transactions in ${seconds.toFixed(0)} s (${(transactions / seconds).toFixed(0)} per second): ` +
+    `${transactions} transactions in ${seconds.toFixed(0)} s (${perSecond.toFixed(0)} per second${missed}): ` +
       `${byStatement.insert} inserts, ${byStatement.update} updates, ${byStatement.delete} deletes` +
       (errors > 0 ? `, ${errors} failed` : ''),
     `Commit to queryable: p50 ${ms(p50)}, p99 ${ms(p99)}; one-row insert into ClickHouse meanwhile: p50 ${ms(probeMs)}`,
