@@ -72,7 +72,8 @@ export const schema = section({
           expects: 'stop or dead-letter',
         }),
         partitionBy: setting(text().optional(), {
-          about: 'PARTITION BY expression of the ClickHouse table',
+          about:
+            'PARTITION BY expression of the ClickHouse table; over columns outside of the key `FINAL` needs `do_not_merge_across_partitions_select_final = 0`, the default of ClickHouse',
           expects: 'a ClickHouse expression',
         }),
         orderBy: setting(list(text()).pipe(z.array(z.string()).min(1)).optional(), {

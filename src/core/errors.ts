@@ -286,7 +286,7 @@ const kinds = {
   TABLE_MISMATCH: {
     action: 'stop-table',
     exit: 3,
-    about: 'The existing ClickHouse table does not fit the PostgreSQL table.',
+    about: 'The ClickHouse table does not fit the PostgreSQL table, or cannot be made as settings want it.',
     hint: 'Alter or drop the ClickHouse table ("wal-cdc plan" prints the DDL that fits), or exclude the table.',
   },
   TABLE_NOT_EMPTY: {

@@ -1,12 +1,7 @@
 import type { ClickHouse } from '../sinks/clickhouse/client.ts';
 import { quoteString, quoteTableName, shadowName } from '../sinks/clickhouse/names.ts';
 import type { SinkTable } from '../sinks/clickhouse/sink-table.ts';
-import {
-  buildCreateTableSql,
-  inspectTarget,
-  madeByUs,
-  type TargetOptions,
-} from '../sinks/clickhouse/target.ts';
+import { createTable, inspectTarget, madeByUs, type TargetOptions } from '../sinks/clickhouse/target.ts';
 
 /** Makes an empty shadow, like the live table where that fits, and notes it in the state (not saved here). */
 export async function createShadow(
@@ -16,11 +11,9 @@ export async function createShadow(
 ): Promise<void> {
   const name = shadowName(table.plan.name);
   await clickhouse.command(`DROP TABLE IF EXISTS ${quoteTableName(name)} SYNC`);
-  await clickhouse.command(
-    table.state.live
-      ? `CREATE TABLE ${quoteTableName(name)} AS ${quoteTableName(table.plan.name)}`
-      : buildCreateTableSql(table.plan, options, name),
-  );
+  if (table.state.live)
+    await clickhouse.command(`CREATE TABLE ${quoteTableName(name)} AS ${quoteTableName(table.plan.name)}`);
+  else await createTable(clickhouse, table.plan, options, name);
   const live = await inspectTarget(clickhouse, table.plan.name);
   if (live?.made)
     await clickhouse.command(`ALTER TABLE ${quoteTableName(name)} MODIFY COMMENT ${quoteString(madeByUs)}`);

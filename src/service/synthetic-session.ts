@@ -13,8 +13,8 @@ import { SinkTable } from '../sinks/clickhouse/sink-table.ts';
 import {
   type ActualTarget,
   buildCreateDatabaseSql,
-  buildCreateTableSql,
   checkTarget,
+  createTable,
   inspectTarget,
   planTarget,
   type TargetPlan,
@@ -227,7 +227,7 @@ async function openTable(
     requireExplainedRows(plan, actual, saved);
     return { plan, actual, isNew: false };
   }
-  await clickhouse.command(buildCreateTableSql(plan, options));
+  await createTable(clickhouse, plan, options);
   return { plan, actual: (await inspectTarget(clickhouse, plan.name))!, isNew: true };
 }
 

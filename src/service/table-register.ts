@@ -13,8 +13,8 @@ import type { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
 import { SinkTable } from '../sinks/clickhouse/sink-table.ts';
 import {
   buildCreateDatabaseSql,
-  buildCreateTableSql,
   checkTarget,
+  createTable,
   inspectTarget,
   planTarget,
 } from '../sinks/clickhouse/target.ts';
@@ -342,7 +342,7 @@ export class TableRegister {
       }
       checkTarget(source, plan, actual, options);
     } else {
-      await clickhouse.command(buildCreateTableSql(plan, options));
+      await createTable(clickhouse, plan, options);
       actual = (await inspectTarget(clickhouse, plan.name))!;
       if (saved)
         log.warn({ table: qualifiedName(source) }, 'its ClickHouse table was gone: it is copied afresh');

@@ -11,8 +11,8 @@ import { quoteTableName } from '../sinks/clickhouse/names.ts';
 import type { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
 import { SinkTable } from '../sinks/clickhouse/sink-table.ts';
 import {
-  buildCreateTableSql,
   checkTarget,
+  createTable,
   inspectTarget,
   planTarget,
   type TargetPlan,
@@ -217,7 +217,7 @@ async function makeFit(
       `EXCHANGE TABLES ${quoteTableName(plan.name)} AND ${quoteTableName(table.shadow!)}`,
     );
     await clickhouse.command(`DROP TABLE IF EXISTS ${quoteTableName(table.shadow!)} SYNC`);
-  } else await clickhouse.command(buildCreateTableSql(plan, options));
+  } else await createTable(clickhouse, plan, options);
   return (await inspectTarget(clickhouse, plan.name))!.columns;
 }
 

@@ -12,7 +12,7 @@ import type { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
 import { SinkTable, truncateVersion } from '../sinks/clickhouse/sink-table.ts';
 import {
   buildCreateDatabaseSql,
-  buildCreateTableSql,
+  createTable,
   inspectTarget,
   onCluster,
   planTarget,
@@ -110,7 +110,7 @@ export class TopicTables {
     await requireOwnTable(config, this.#options.control, table, plan.name);
     if (!actual) {
       await clickhouse.command(buildCreateDatabaseSql(name.database, options));
-      await clickhouse.command(buildCreateTableSql(plan, options));
+      await createTable(clickhouse, plan, options);
       actual = (await inspectTarget(clickhouse, name))!;
       log.info({ table: qualifiedName(relation), target: `${name.database}.${name.table}` }, 'table created');
     }

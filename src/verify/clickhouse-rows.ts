@@ -6,8 +6,6 @@ import { RowReader } from './row-reader.ts';
 /** Sent with each query: what it means must not depend on the user's profile. */
 const settings: ClickHouseSettings = {
   wait_end_of_query: 0,
-  do_not_merge_across_partitions_select_final: 0,
-  optimize_move_to_prewhere_if_final: 0,
   output_format_decimal_trailing_zeros: 0,
   date_time_output_format: 'simple',
   max_bytes_before_external_sort: String(256 << 20),

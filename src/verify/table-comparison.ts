@@ -166,7 +166,7 @@ function fieldBytes(reader: RowReader, i: number): Buffer {
   return reader.data.subarray(Math.max(reader.starts[i]!, 0), Math.max(reader.ends[i]!, 0));
 }
 
-const longestShown = 1000;
+const longestShown = 200;
 
 function readable(text: string | null, form: ((text: string) => string) | undefined): string | null {
   return text === null || !form ? text : form(text);
@@ -180,7 +180,7 @@ function shownApart(
   let same = 0;
   if (postgres !== null && clickhouse !== null)
     while (same < postgres.length && postgres[same] === clickhouse[same]) same++;
-  const from = Math.max(0, same - 100);
+  const from = Math.max(0, same - longestShown / 4);
   return { postgres: cut(postgres, from), clickhouse: cut(clickhouse, from) };
 }
 

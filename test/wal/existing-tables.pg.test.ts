@@ -77,6 +77,32 @@ test('what does not fit is named, and the other tables run (C22, D33)', async ()
   }
 });
 
+test('a table that ClickHouse does not make as it is wanted stops alone, and says what to correct', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(`
+    CREATE TABLE dated (id int PRIMARY KEY, day date); INSERT INTO dated VALUES (1, now());
+    CREATE TABLE misspelt (id int PRIMARY KEY); INSERT INTO misspelt VALUES (1);
+    CREATE TABLE good (id int PRIMARY KEY); INSERT INTO good VALUES (1)`);
+  const tableOptions = JSON.stringify({
+    'public.dated': { partitionBy: 'toYYYYMM(day)' },
+    'public.misspelt': { partitionBy: 'toYYYMM(id)' },
+  });
+  await using replication = await startReplication(db, { settings: { tableOptions } });
+  await replication.expectEqual();
+  const { tables } = replication.service.status();
+  const reasons = Object.fromEntries(tables.map(({ name, reason }) => [name, reason]));
+  assert.equal(reasons['public.good'], undefined);
+  for (const [name, message] of [
+    ['dated', /ClickHouse does not make .*\.dated: .*nullable columns/],
+    ['misspelt', /ClickHouse does not make .*\.misspelt: .*toYYYMM/],
+  ] as const) {
+    const reason = reasons[`public.${name}`]!;
+    assert.equal(reason.code, 'TABLE_MISMATCH');
+    assert.match(reason.message, message);
+    assert.match(reason.hint, /partitionBy, orderBy or types/);
+  }
+});
+
 test('rows that no checkpoint explains are replaced by the copy; kept only when that is asked for', async () => {
   await using db = await freshDatabase();
   await clickhouseWith(

@@ -6,7 +6,7 @@ import { quoteString } from './names.ts';
 
 /**
  * Everything that correctness depends on is sent with each statement: server defaults differ between versions
- * (26.7 has async_insert=1) and between profiles.
+ * (26.7 has async_insert=1) and between profiles (that of Altinity's operator does not merge across partitions).
  */
 const settings = {
   async_insert: 0,
@@ -21,6 +21,11 @@ const settings = {
   mutations_sync: '2',
   lightweight_deletes_sync: '2',
   alter_sync: '2',
+  // What FINAL gives is the newest row of a key, in whichever partition; without FINAL every row is meant.
+  do_not_merge_across_partitions_select_final: 0,
+  optimize_move_to_prewhere_if_final: 0,
+  final: 0,
+  join_use_nulls: 0,
   output_format_json_quote_64bit_integers: 1,
   cancel_http_readonly_queries_on_client_close: 1,
 } as const;

@@ -1,4 +1,4 @@
-import { CdcError } from '../../core/errors.ts';
+import { asCdcError, CdcError } from '../../core/errors.ts';
 import { qualifiedName, type Table } from '../../core/relation.ts';
 import type { VersionScheme } from '../../core/version.ts';
 import type { ClickHouse } from './client.ts';
@@ -128,6 +128,29 @@ export function buildCreateTableSql(plan: TargetPlan, options: TargetOptions, na
     'SETTINGS fsync_after_insert = 1, fsync_part_directory = 1',
     `COMMENT ${quoteString(madeByUs)}`,
   ].join('\n');
+}
+
+/** Makes a table. Throws TABLE_MISMATCH when ClickHouse does not take what settings say of it. */
+export async function createTable(
+  clickhouse: ClickHouse,
+  plan: TargetPlan,
+  options: TargetOptions,
+  name = plan.name,
+): Promise<void> {
+  try {
+    await clickhouse.command(buildCreateTableSql(plan, options, name));
+  } catch (cause) {
+    const { code, message } = asCdcError(cause);
+    if (code !== 'SINK_QUERY' && code !== 'TABLE_MISMATCH') throw cause;
+    throw new CdcError(
+      'TABLE_MISMATCH',
+      `ClickHouse does not make ${name.database}.${name.table}: ${message}`,
+      {
+        cause,
+        hint: 'Correct its partitionBy, orderBy or types of columns in the configuration: "wal-cdc plan" prints the statement.',
+      },
+    );
+  }
 }
 
 export function onCluster(options: { cluster?: string | undefined }): string {
