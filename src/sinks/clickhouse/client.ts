@@ -26,6 +26,14 @@ const settings = {
   optimize_move_to_prewhere_if_final: 0,
   final: 0,
   join_use_nulls: 0,
+  // A result is whole, and of now.
+  use_query_cache: 0,
+  limit: '0',
+  offset: '0',
+  result_overflow_mode: 'throw',
+  read_overflow_mode: 'throw',
+  timeout_overflow_mode: 'throw',
+  group_by_overflow_mode: 'throw',
   output_format_json_quote_64bit_integers: 1,
   cancel_http_readonly_queries_on_client_close: 1,
 } as const;
