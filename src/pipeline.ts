@@ -33,6 +33,7 @@ export class Pipeline {
   #saved: Lsn;
   #saving: Promise<void> | undefined;
   #savedAtMs = 0;
+  #writingSince: number | undefined;
   #saveTimer: NodeJS.Timeout | undefined;
   #failure: unknown;
   #stopping = false;
@@ -52,6 +53,11 @@ export class Pipeline {
   /** Everything up to here is in a saved checkpoint. */
   get saved(): Lsn {
     return this.#saved;
+  }
+
+  /** When the batch in flight was handed to the sink, as of `Date.now()`. */
+  get writingSince(): number | undefined {
+    return this.#writingSince;
   }
 
   /** Runs until `stop`, or until `done` says so after a batch; then the last position is saved and acked. */
@@ -114,7 +120,12 @@ export class Pipeline {
     if (process.env.WAL_CDC_TEST_FAULT === 'save-before-write') await this.#save(batch.position);
     crashPoint('before-insert');
     const startedAt = performance.now();
-    await sink.write(batch);
+    this.#writingSince = Date.now();
+    try {
+      await sink.write(batch);
+    } finally {
+      this.#writingSince = undefined;
+    }
     crashPoint('after-insert');
     const insertMs = performance.now() - startedAt;
     const now = Date.now();

@@ -26,6 +26,8 @@ export interface ServiceParts {
 
 /** How long what has not begun yet may take to notice a stop. */
 const leaveMs = 3000;
+/** How long after a stop a batch may stay in flight that ClickHouse does not take: less than the 30 s after which most would kill. */
+const giveUpMs = 20_000;
 
 /** Runs the service that `make` gives, with its HTTP server, until it ends or `stop`. */
 export async function runService(
@@ -53,9 +55,19 @@ export async function runService(
         // A server that does not answer keeps it from beginning: there is nothing to finish.
         if (!service.session) process.exit(0);
       };
+      const giveUp = () => {
+        const { problem } = service.status();
+        if (!problem) return;
+        log.error(
+          { code: problem.code },
+          `${problem.message}: left it; the next start writes again what is not acknowledged`,
+        );
+        process.exit(3);
+      };
       const onStop = () => {
         service.stop();
         setTimeout(leave, leaveMs).unref();
+        setTimeout(giveUp, giveUpMs).unref();
       };
       stop.addEventListener('abort', onStop, { once: true });
       if (stop.aborted) onStop();

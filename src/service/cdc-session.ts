@@ -151,6 +151,10 @@ export class CdcSession implements PipelineSession {
     return this.#pipeline.written;
   }
 
+  get writingSince(): number | undefined {
+    return this.#pipeline.writingSince;
+  }
+
   get checkpointed(): Lsn {
     return this.#pipeline.saved;
   }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
-import { asCdcError, type CdcError, type ErrorCode } from '../core/errors.ts';
+import { asCdcError, CdcError, type ErrorCode } from '../core/errors.ts';
 import type { Lsn } from '../core/lsn.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -18,6 +18,8 @@ export interface PipelineSession {
   readonly written: Lsn;
   /** Everything up to here is in a saved checkpoint. */
   readonly checkpointed: Lsn;
+  /** When the batch in flight was handed to ClickHouse, as of `Date.now()`. */
+  readonly writingSince: number | undefined;
   /** Whether a table is being copied. */
   readonly copying: boolean;
   readonly letters: DeadLetters;
@@ -38,6 +40,8 @@ export interface PipelineServiceOptions {
 const planned: readonly ErrorCode[] = ['COPY_AFRESH', 'TABLE_RESUMED'];
 const progressIntervalMs = 100;
 const lookIntervalMs = 3000;
+/** How long ClickHouse may take for a batch before that is trouble. */
+const longestWriteMs = 10_000;
 
 /** A pipeline as a service: sessions one after the other, until it is stopped, done, or cannot go on. */
 export abstract class PipelineService<Session extends PipelineSession> implements StatusProvider {
@@ -137,7 +141,13 @@ export abstract class PipelineService<Session extends PipelineSession> implement
     this.#session = session;
     if (this.#stopping) session.stop();
     let timer: NodeJS.Timeout | undefined;
+    let saidSince: number | undefined;
     const checkProgress = () => {
+      const unanswered = this.#unanswered();
+      if (unanswered && saidSince !== session.writingSince) {
+        saidSince = session.writingSince;
+        log.warn({ code: unanswered.code }, `${unanswered.message}. ${unanswered.hint}`);
+      }
       if (!this.#trouble.overcome(session.checkpointed, performance.now())) return;
       clearInterval(timer);
       progressed();
@@ -172,6 +182,26 @@ export abstract class PipelineService<Session extends PipelineSession> implement
     this.#session?.stop();
   }
 
+  get #problem(): StatusSnapshot['problem'] {
+    return this.#trouble.problem ?? this.#unanswered();
+  }
+
+  /** What a ClickHouse that neither takes a batch nor refuses it is seen by. */
+  #unanswered(): StatusSnapshot['problem'] {
+    const since = this.#session?.writingSince;
+    const ms = since === undefined ? 0 : Date.now() - since;
+    if (ms < longestWriteMs) return undefined;
+    const seconds = Math.floor(ms / 1000);
+    const { code, message, hint } = new CdcError(
+      'SINK_UNREACHABLE',
+      `ClickHouse has not taken a batch for ${seconds} s`,
+      {
+        hint: 'See what it is busy with (system.processes, its log, its disk) and whether the network drops packets.',
+      },
+    );
+    return { code, message, hint, since: new Date(since!).toISOString() };
+  }
+
   get session(): Session | undefined {
     return this.#session;
   }
@@ -193,14 +223,14 @@ export abstract class PipelineService<Session extends PipelineSession> implement
       rowsPerSecond: metrics.rate.perSecond(now),
       rowsTotal: metrics.rowsTotal,
       tables: session?.tables.map(table => tableStatus(table, session.letters.open)) ?? [],
-      problem: this.#trouble.problem,
+      problem: this.#problem,
       deadLetters: session ? sum(session.letters.open.values()) : 0,
     };
   }
 
   async ready(): Promise<{ ready: boolean; reason?: string }> {
-    if (this.#phase === 'streaming') return { ready: true };
-    const { problem } = this.#trouble;
+    const problem = this.#problem;
+    if (this.#phase === 'streaming' && !problem) return { ready: true };
     return { ready: false, reason: problem ? `${problem.code}: ${problem.message}` : this.#phase };
   }
 

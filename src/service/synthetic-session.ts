@@ -183,6 +183,10 @@ export class SyntheticSession implements PipelineSession {
     return this.#pipeline?.written ?? BigInt(this.#checkpoint.position);
   }
 
+  get writingSince(): number | undefined {
+    return this.#pipeline?.writingSince;
+  }
+
   get checkpointed(): Lsn {
     return this.#pipeline?.saved ?? BigInt(this.#checkpoint.position);
   }

@@ -259,6 +259,10 @@ export class WalSession implements PipelineSession {
     return this.#pipeline?.written ?? parseLsn(this.#checkpoint.position);
   }
 
+  get writingSince(): number | undefined {
+    return this.#pipeline?.writingSince;
+  }
+
   get checkpointed(): Lsn {
     return this.#pipeline?.saved ?? parseLsn(this.#checkpoint.position);
   }

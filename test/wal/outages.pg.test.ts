@@ -5,11 +5,13 @@ import { test } from 'node:test';
 import { startClickHouse } from '../../src/embedded/clickhouse.ts';
 import { startPostgres } from '../../src/embedded/postgres.ts';
 import { startTestClickHouse } from '../support/clickhouse.ts';
+import { RunningCommand, walCdc } from '../support/command-line.ts';
+import { pipelineOf } from '../support/command-pipeline.ts';
 import { connect, freshDatabase, startTestPostgres } from '../support/postgres.ts';
 import { startReplication } from '../support/replication.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-test('the connection lives through a sink that is slower than wal_sender_timeout (R01)', async () => {
+test('a ClickHouse that neither answers nor refuses is told of, and the connection lives through it (R01)', async () => {
   await using postgres = await startTestPostgres({ settings: { wal_sender_timeout: '2s' } });
   await using clickhouse = await startTestClickHouse();
   await using db = await freshDatabase(postgres);
@@ -20,16 +22,51 @@ test('the connection lives through a sink that is slower than wal_sender_timeout
   const before = await walsender();
   process.kill(clickhouse.pid, 'SIGSTOP');
   try {
-    const stoppedAtMs = performance.now();
-    for (let i = 1; performance.now() - stoppedAtMs < 5000; i++) {
-      await db.client.query(`INSERT INTO t VALUES (${i})`);
-      await new Promise(resolve => setTimeout(resolve, 20));
-    }
+    let rows = 0;
+    await waitFor(
+      async () => {
+        await db.client.query(`INSERT INTO t VALUES (${++rows})`);
+        return replication.service.status().problem;
+      },
+      { what: 'the trouble to be told of' },
+    );
+    const { problem, freshnessMs } = replication.service.status();
+    assert.equal(problem!.code, 'SINK_UNREACHABLE');
+    assert.match(problem!.message, /^ClickHouse has not taken a batch for 1\d s$/);
+    assert.ok(freshnessMs > 9000, `${freshnessMs} ms`);
+    const { ready, reason } = await replication.service.ready();
+    assert.equal(ready, false);
+    assert.match(reason!, /has not taken a batch/);
   } finally {
     process.kill(clickhouse.pid, 'SIGCONT');
   }
   await replication.expectEqual();
+  assert.equal(replication.service.status().problem, undefined);
+  assert.deepEqual(await replication.service.ready(), { ready: true });
   assert.equal(await walsender(), before, 'the walsender is the same');
+});
+
+test('a stop is heeded while ClickHouse does not take a batch, and nothing is lost', async () => {
+  await using db = await freshDatabase();
+  await using clickhouse = await startTestClickHouse();
+  await db.client.query('CREATE TABLE t (id int PRIMARY KEY)');
+  const env = await pipelineOf(db, { WAL_CDC_CLICKHOUSE_URL: clickhouse.url });
+  await using run = new RunningCommand(['run'], { env });
+  await run.prints(/"streaming"/);
+  process.kill(clickhouse.pid, 'SIGSTOP');
+  try {
+    await db.client.query('INSERT INTO t SELECT generate_series(1, 1000)');
+    await run.prints(/has not taken a batch/);
+    const { code, stderr } = await run.stop();
+    assert.equal(code, 3, stderr);
+    assert.match(stderr, /"level":"error".*SINK_UNREACHABLE.*: left it; the next start writes again/);
+  } finally {
+    process.kill(clickhouse.pid, 'SIGCONT');
+  }
+  for (const command of [['run', '--until', 'current'], ['verify']]) {
+    const { code, stdout, stderr } = await walCdc(command, { env });
+    assert.equal(code, 0, stdout + stderr);
+  }
 });
 
 test('ClickHouse is killed, walsender and connection are cut; nothing is lost (C01, R10)', async () => {
