@@ -27,6 +27,7 @@ const peers = {
   'redpanda configuration': pod('wal-cdc-redpanda', 'redpanda-configuration'),
   service: pod('wal-cdc', 'ingestion-service'),
   'make-secrets': pod('wal-cdc', 'make-secrets'),
+  // Anywhere, for a policy, as the internet is.
   'the API server': { namespace: 'kube-system', labels: {} },
   somebody: pod('default', 'somebody'),
 };
@@ -84,6 +85,9 @@ policies.push({
   },
 });
 
+/** Of EKS and most others. */
+const apiServerPorts = [443, 6443];
+
 const isOpen = (from: Name, to: Name, port: number) =>
   passes('Egress', peers[from], peers[to], port) && passes('Ingress', peers[to], peers[from], port);
 
@@ -105,15 +109,6 @@ test('who has to reach whom can', () => {
     ['redpanda', 'redpanda', 33145],
   ];
   for (const [from, to, port] of needed) assert.ok(isOpen(from, to, port), `${from} → ${to}:${port}`);
-  const operators: Name[] = [
-    'postgres',
-    'postgres operator',
-    'clickhouse operator',
-    'redpanda',
-    'make-secrets',
-  ];
-  for (const from of operators)
-    for (const port of [443, 6443]) assert.ok(isOpen(from, 'the API server', port), `${from}: ${port}`);
   for (const from of Object.keys(peers) as Name[])
     assert.ok(passes('Egress', peers[from], { namespace: 'kube-system', labels: {} }, 53), from);
 });
@@ -127,17 +122,31 @@ test('nobody else can', () => {
     ['somebody', 'service', 8080],
     ['connect', 'clickhouse', 8123],
     ['connect', 'service', 8080],
-    ['connect', 'the API server', 443],
     ['connector', 'postgres', 5432],
     ['service', 'postgres', 8000],
     ['service', 'redpanda', 9644],
     ['service', 'clickhouse', 9000],
-    ['service', 'the API server', 443],
     ['make-secrets', 'postgres', 5432],
     ['postgres', 'clickhouse', 8123],
     ['clickhouse', 'somebody', 80],
   ];
   for (const [from, to, port] of closed) assert.ok(!isOpen(from, to, port), `${from} → ${to}:${port}`);
+});
+
+test('those that ask the API server can, on every port that it may have; nobody else reaches the internet on these', () => {
+  const asking: Name[] = [
+    'postgres',
+    'postgres operator',
+    'clickhouse operator',
+    // Its sidecar.
+    'redpanda',
+    'make-secrets',
+  ];
+  const others: Name[] = ['clickhouse', 'init', 'redpanda configuration', 'connect', 'connector', 'service'];
+  for (const port of apiServerPorts) {
+    for (const from of asking) assert.ok(isOpen(from, 'the API server', port), `${from}: ${port}`);
+    for (const from of others) assert.ok(!isOpen(from, 'the API server', port), `${from}: ${port}`);
+  }
 });
 
 test('pods have the names that policies know them by', () => {
