@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Manifest } from '../../support/helm-chart.ts';
 import { platformObjects, pods } from './manifests.ts';
-import { values } from './parts.ts';
+import { read, values } from './parts.ts';
 
 interface Peer {
   namespace: string;
@@ -85,8 +85,8 @@ policies.push({
   },
 });
 
-/** Of EKS and most others. */
-const apiServerPorts = [443, 6443];
+/** Of EKS, most others, minikube, MicroK8s. */
+const apiServerPorts = [443, 6443, 8443, 16443];
 
 const isOpen = (from: Name, to: Name, port: number) =>
   passes('Egress', peers[from], peers[to], port) && passes('Ingress', peers[to], peers[from], port);
@@ -143,9 +143,11 @@ test('those that ask the API server can, on every port that it may have; nobody 
     'make-secrets',
   ];
   const others: Name[] = ['clickhouse', 'init', 'redpanda configuration', 'connect', 'connector', 'service'];
+  const [documented] = /^The policies are open for an API server on .+$/m.exec(read('docs/deploy.md'))!;
   for (const port of apiServerPorts) {
     for (const from of asking) assert.ok(isOpen(from, 'the API server', port), `${from}: ${port}`);
     for (const from of others) assert.ok(!isOpen(from, 'the API server', port), `${from}: ${port}`);
+    assert.match(documented, new RegExp(`\\b${port}\\b`));
   }
 });
 
