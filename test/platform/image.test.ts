@@ -99,22 +99,57 @@ function reachable(file: string, found = new Map<string, string[]>()): Map<strin
 }
 
 interface Workflow {
+  on: Record<string, unknown>;
   permissions: Record<string, string>;
-  jobs: Record<
-    string,
-    { needs?: string; steps: { uses?: string; run?: string; with?: Record<string, unknown> }[] }
-  >;
+  jobs: Record<string, { needs?: string; permissions?: Record<string, string>; steps: Step[] }>;
 }
 
-test('the workflow tests first, pins its actions, and builds for both architectures with SBOM and provenance', () => {
-  const { permissions, jobs }: Workflow = parse(read('.github/workflows/image.yaml'));
+interface Step {
+  id?: string;
+  if?: string;
+  uses?: string;
+  run?: string;
+  with?: Record<string, unknown>;
+}
+
+test('the workflow tests first, pins its actions, builds for both architectures, and pushes image and chart', () => {
+  const { on, permissions, jobs }: Workflow = parse(read('.github/workflows/image.yaml'));
+  assert.deepEqual(on, { push: { branches: ['main'], tags: ['v*'] }, pull_request: null });
   assert.deepEqual(permissions, { contents: 'read' });
-  const steps = Object.values(jobs).flatMap(job => job.steps);
-  for (const { uses } of steps) if (uses) assert.match(uses, /^[\w-]+\/[\w-]+@[0-9a-f]{40}$/);
-  assert.ok(jobs.test!.steps.some(({ run }) => run === '.ci/run'));
-  assert.deepEqual([jobs.image!.needs, jobs.chart!.needs], ['test', 'image']);
-  const build = jobs.image!.steps.find(({ uses }) => uses?.startsWith('docker/build-push-action@'))!;
-  assert.equal(build.with!.platforms, 'linux/amd64,linux/arm64');
-  assert.equal(build.with!.sbom, true);
-  assert.equal(build.with!.provenance, 'mode=max');
+  for (const { uses } of Object.values(jobs).flatMap(job => job.steps))
+    if (uses) assert.match(uses, /^[\w-]+\/[\w-]+@[0-9a-f]{40}$/);
+  const { test, image, chart } = jobs as Record<'test' | 'image' | 'chart', Workflow['jobs'][string]>;
+  assert.ok(test.steps.some(({ run }) => run === '.ci/run'));
+  assert.deepEqual([image.needs, chart.needs], ['test', 'image']);
+  // To push, which the job that runs what a pull request brings cannot.
+  assert.equal(test.permissions, undefined);
+  for (const job of [image, chart])
+    assert.deepEqual(job.permissions, { contents: 'read', packages: 'write' });
+
+  const step = (action: string) => image.steps.find(({ uses }) => uses?.startsWith(`docker/${action}@`))!;
+  const [login, names, build] = ['login-action', 'metadata-action', 'build-push-action'].map(step);
+  const expression = (text: string) => `\${{ ${text} }}`;
+  const notOfPullRequest = "github.event_name != 'pull_request'";
+  assert.equal(login!.if, notOfPullRequest);
+  assert.equal(login!.with!.registry, 'ghcr.io');
+  assert.equal(names!.with!.images, `ghcr.io/${expression('github.repository_owner')}/wal-cdc`);
+  // The first is the chart's appVersion at a tag v…, which it runs when no tag is set.
+  assert.deepEqual(String(names!.with!.tags).trim().split('\n'), [
+    'type=semver,pattern={{version}}',
+    'type=sha,prefix=sha-',
+    'type=ref,event=branch',
+  ]);
+  assert.partialDeepStrictEqual(build!.with, {
+    platforms: 'linux/amd64,linux/arm64',
+    push: expression(notOfPullRequest),
+    tags: expression(`steps.${names!.id}.outputs.tags`),
+    sbom: true,
+    provenance: 'mode=max',
+  });
+
+  const commands = chart.steps.map(({ if: when, run }) => [when, run]);
+  const push = commands.findIndex(([, run]) => run?.includes('helm push chart/*.tgz "oci://ghcr.io/'));
+  const makeIt = 'helm package helm/ingestion-service --destination chart';
+  assert.ok(commands.slice(0, push).some(([, run]) => run === makeIt));
+  assert.equal(commands[push]![0], "startsWith(github.ref, 'refs/tags/v')");
 });
