@@ -118,8 +118,14 @@ test('publication, connector and mode wal mean the same tables of the schema tha
 test('slots have names of their own, and are on the standby', () => {
   assert.notEqual(connector['slot.name'], config.postgres.slot);
   assert.equal(connector['slot.failover'], 'true');
-  assert.ok(cluster.spec.replicationSlots.highAvailability.synchronizeLogicalDecoding);
-  assert.equal(cluster.spec.postgresql.parameters.wal_level, 'logical');
+  const { replicationSlots, postgresql } = cluster.spec;
+  assert.deepEqual(replicationSlots.highAvailability, { enabled: true, synchronizeLogicalDecoding: true });
+  assert.partialDeepStrictEqual(postgresql.parameters, {
+    wal_level: 'logical',
+    // Without either of these PostgreSQL copies no slot to a standby.
+    hot_standby_feedback: 'on',
+    sync_replication_slots: 'on',
+  });
 });
 
 test('the service reads the topics of the tables, and no others', () => {
@@ -156,6 +162,7 @@ test('the connector is set up as the service advises', () => {
 test('the connector takes its password from a file that Connect may read', () => {
   const [, folder, key] = /^\$\{dir:(.+):(.+)\}$/.exec(connector['database.password']!)!;
   assert.equal(connectSetting('CONNECT_CONFIG_PROVIDERS'), 'dir');
+  assert.match(connectSetting('CONNECT_CONFIG_PROVIDERS_DIR_CLASS'), /\.DirectoryConfigProvider$/);
   assert.equal(connectSetting('CONNECT_CONFIG_PROVIDERS_DIR_PARAM_ALLOWED_PATHS'), folder);
   const { containers, volumes } = find('Deployment', 'connect').spec.template.spec;
   const mount = containers[0].volumeMounts.find(({ mountPath }: Manifest) => mountPath === folder);
@@ -197,6 +204,8 @@ test('ClickHouse: user, grants, and the tables of init.sql', () => {
     ([, grant]) => grant,
   );
   assert.deepEqual(users[`${user}/grants/query`], grants);
+  // By default ClickHouse's own pods alone get in; network policies say who reaches it.
+  assert.deepEqual(users[`${user}/networks/ip`], ['::/0']);
   const [name] = users[`${user}/k8s_secret_password_sha256_hex`].split('/');
   assert.equal(usernameOf(name), user);
   const job = pods().find(({ of }) => of === 'Job clickhouse-init')!;
@@ -209,6 +218,26 @@ test('ClickHouse: user, grants, and the tables of init.sql', () => {
   const init = read('clickhouse/init.sql');
   assert.ok(init.includes(`CREATE DATABASE IF NOT EXISTS \`${config.clickhouse.database}\``));
   assert.deepEqual(find('ConfigMap', job.spec.volumes[0].configMap.name).data, { 'init.sql': init });
+});
+
+test('ClickHouse is made of the templates that stand with it', () => {
+  const { defaults, templates } = installation.spec;
+  const [pod, volume, service] = [
+    templates.podTemplates,
+    templates.volumeClaimTemplates,
+    templates.serviceTemplates,
+  ].map(([template, ...others]) => {
+    assert.deepEqual(others, []);
+    return template.name;
+  });
+  // The operator has templates of its own: the newest image, no disk, a Service by another name.
+  assert.deepEqual(defaults.templates, {
+    podTemplate: pod,
+    dataVolumeClaimTemplate: volume,
+    serviceTemplate: service,
+  });
+  // The image would write a user of its own among those of the operator.
+  assert.equal(variable('ClickHouseInstallation clickhouse', 'CLICKHOUSE_SKIP_USER_SETUP'), '1');
 });
 
 test('the commands of docs/deploy.md go to what there is', () => {
