@@ -71,10 +71,14 @@ test('the Application of the service can take the image', () => {
 });
 
 test('Applications follow on their own, try again, and take along what they brought', () => {
+  // Their charts bring definitions that are too large for the annotation of a client.
+  const large = ['postgres', 'clickhouse'];
   for (const { file, metadata, spec } of applications()) {
     assert.deepEqual(metadata.finalizers, ['resources-finalizer.argocd.argoproj.io'], file);
     assert.deepEqual(spec.syncPolicy.automated, { prune: true, selfHeal: true }, file);
     assert.ok(spec.syncPolicy.retry.limit >= 5, file);
+    const options = large.includes(metadata.name) ? ['ServerSideApply=true'] : undefined;
+    assert.deepEqual(spec.syncPolicy.syncOptions, options, file);
   }
 });
 
@@ -104,6 +108,16 @@ test('waves: what others need comes first and goes last', () => {
   const at = (kind: string, name: string) => wave(find(kind, name));
   assert.ok(at('Publication', 'wal-cdc') > at('Cluster', 'postgres'));
   assert.ok(at('Job', 'clickhouse-init') > at('ClickHouseInstallation', 'clickhouse'));
+  assert.ok(at('Job', 'make-secrets') > at('ServiceAccount', 'make-secrets'));
+});
+
+test('jobs run in their wave at every sync', () => {
+  // Sooner there is nothing that they could work on; later nobody would wait for them.
+  for (const { metadata } of platformObjects().filter(({ kind }) => kind === 'Job'))
+    assert.partialDeepStrictEqual(metadata.annotations, {
+      'argocd.argoproj.io/hook': 'Sync',
+      'argocd.argoproj.io/hook-delete-policy': 'BeforeHookCreation,HookSucceeded',
+    });
 });
 
 test('the project allows every object', () => {
