@@ -238,6 +238,9 @@ test('ClickHouse is made of the templates that stand with it', () => {
   });
   // The image would write a user of its own among those of the operator.
   assert.equal(variable('ClickHouseInstallation clickhouse', 'CLICKHOUSE_SKIP_USER_SETUP'), '1');
+  // Whoever asks gets the newest row of a key with FINAL: the operator's own profile says otherwise.
+  const { users, profiles } = installation.spec.configuration;
+  assert.equal(profiles[`${users['wal_cdc/profile']}/do_not_merge_across_partitions_select_final`], 0);
 });
 
 test('the commands of docs/deploy.md go to what there is', () => {
