@@ -87,12 +87,15 @@ locals {
     }
   }
 
+  # For the links in alerts: how GitHub and GitLab call a folder of a repository.
+  runbook_url = "${trimsuffix(var.repository_url, ".git")}/blob/${var.revision}/docs/runbooks"
+
   # What the ingestion service has then.
   monitoring_patch = {
     target = { kind = "Application", name = "ingestion-service" }
     patch = yamlencode([
       { op = "add", path = "/spec/sources/0/helm/valuesObject/serviceMonitor", value = { enabled = true } },
-      { op = "add", path = "/spec/sources/0/helm/valuesObject/prometheusRule", value = { enabled = true } },
+      { op = "add", path = "/spec/sources/0/helm/valuesObject/prometheusRule", value = { enabled = true, runbookUrl = local.runbook_url } },
       { op = "add", path = "/spec/sources/0/helm/valuesObject/dashboard", value = { enabled = true } },
       {
         op    = "add"

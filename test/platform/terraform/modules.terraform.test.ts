@@ -4,6 +4,8 @@ import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { parse } from 'yaml';
+import { helmMissing, type Manifest, renderChart } from '../../support/helm-chart.ts';
+import { find } from '../../support/rendered-pod.ts';
 import { application } from '../apps/manifests.ts';
 import { chartKeys, hasKey, leavesOf, pinnedCharts } from '../apps/upstream.ts';
 import { names } from '../names.ts';
@@ -69,20 +71,36 @@ suite('terraform test', { skip: withoutTerraform }, () => {
     for (const path of paths) assert.ok(hasKey(chartKeys(chart), path), `${chart}: ${path.join('.')}`);
   });
 
-  test('with monitoring, the ingestion service is given values that its chart has', () => {
-    const { source } = printed('monitoring = true')('root.yaml').applications['wal-cdc'];
-    const patch: { path: string; value: unknown }[] = parse(source.kustomize.patches[2].patch);
-    const chart = parse(readFileSync(join(repository, 'helm/ingestion-service/values.yaml'), 'utf8'));
-    const prefix = '/spec/sources/0/helm/valuesObject/';
-    for (const { path, value } of patch) {
-      assert.ok(path.startsWith(prefix), path);
-      const keys = path.slice(prefix.length).split('/');
-      const known = keys.reduce((at, key) => at[key], chart);
-      if (Array.isArray(value)) assert.deepEqual(known, [], path);
-      else for (const key of Object.keys(value as object)) assert.equal(known[key], false, `${path}/${key}`);
-      // A patch adds to what is there.
-      const [{ helm }] = application(names.ingestionService).spec.sources;
-      for (const key of keys.slice(0, -1)) assert.ok(helm.valuesObject[key], path);
+  test('with monitoring, the ingestion service lets Prometheus in, and brings a dashboard and alerts with their runbooks', {
+    skip: helmMissing(),
+  }, () => {
+    const { patches } = printed('monitoring = true')('root.yaml').applications['wal-cdc'].source.kustomize;
+    const { valuesObject, parameters } = patched(application(names.ingestionService), patches).spec.sources[0]
+      .helm;
+    const image = parameters.map(({ name, value }: Manifest) => [name.replace(/^image\./, ''), value]);
+    const { all } = renderChart({ all: { ...valuesObject, image: Object.fromEntries(image) } });
+    assert.ok(find(all!, 'ServiceMonitor'));
+    assert.ok(find(all!, 'ConfigMap', 'pipe-dashboard'));
+    const [{ from }] = find(all!, 'NetworkPolicy').spec.ingress;
+    const prometheus = { 'kubernetes.io/metadata.name': names.monitoringNamespace };
+    assert.deepEqual(from.at(-1), { namespaceSelector: { matchLabels: prometheus } });
+    const { rules } = find(all!, 'PrometheusRule').spec.groups[0];
+    assert.ok(rules.length > 5);
+    // Repository and revision of terraform.tfvars.example.
+    const root = 'https://github.com/you/wal-cdc/blob/main/';
+    for (const { alert, annotations } of rules) {
+      assert.ok(annotations.runbook_url.startsWith(root), annotations.runbook_url);
+      const runbook = readFileSync(join(repository, annotations.runbook_url.slice(root.length)), 'utf8');
+      assert.ok(runbook.startsWith(`# ${alert}\n`), annotations.runbook_url);
     }
   });
 });
+
+/** What kustomize makes of an Application: all patches are meant for it, and only add. */
+function patched(object: Manifest, patches: { patch: string }[]): Manifest {
+  for (const { path, value } of patches.flatMap(({ patch }): Manifest[] => parse(patch))) {
+    const keys = path.split('/').slice(1);
+    keys.slice(0, -1).reduce((at: Manifest, key: string) => at[key], object)[keys.at(-1)] = value;
+  }
+  return object;
+}
