@@ -5,6 +5,9 @@ data "aws_region" "current" {}
 data "aws_availability_zones" "available" {
   state = "available"
 
+  # EKS refuses control planes there. By id, since each account has its own names.
+  exclude_zone_ids = ["cac1-az3", "use1-az3", "usw1-az2"]
+
   # Local zones cannot hold the control plane of a cluster.
   filter {
     name   = "opt-in-status"

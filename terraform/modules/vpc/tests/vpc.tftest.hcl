@@ -32,6 +32,20 @@ run "one_nat_gateway_for_all_zones" {
   }
 }
 
+run "only_zones_that_eks_takes" {
+  command = plan
+
+  assert {
+    condition     = data.aws_availability_zones.available.exclude_zone_ids == toset(["use1-az3", "usw1-az2", "cac1-az3"])
+    error_message = "Zones in which EKS has no control planes must be left out."
+  }
+
+  assert {
+    condition     = one(data.aws_availability_zones.available.filter) == { name = "opt-in-status", values = toset(["opt-in-not-required"]) }
+    error_message = "Local zones must be left out."
+  }
+}
+
 run "a_nat_gateway_in_each_zone" {
   command = plan
 
