@@ -2,12 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { resourcesOf, valuesOf } from './resources.ts';
 import { repository, Terraform, withoutTerraform } from './terraform.ts';
-
-interface PlannedModule {
-  resources?: { type: string; values: Record<string, unknown> }[];
-  child_modules?: PlannedModule[];
-}
 
 const dev = 'environments/dev';
 
@@ -21,20 +17,15 @@ test('the stated costs are those of what is planned', { skip: withoutTerraform }
   );
   const planned = (type: string) => valuesOf(plan.planned_values.root_module, type);
 
-  const [nodes] = planned('aws_eks_node_group') as {
-    scaling_config: { desired_size: number; max_size: number }[];
-    instance_types: string[];
-  }[];
-  const [template] = planned('aws_launch_template') as {
-    block_device_mappings: { ebs: { volume_size: number }[] }[];
-  }[];
-  const count = nodes!.scaling_config[0]!.max_size;
+  const [nodes] = planned('aws_eks_node_group');
+  const [template] = planned('aws_launch_template');
+  const count = nodes!.scaling_config[0].max_size;
   const usd =
     planned('aws_eks_cluster').length * prices.control_plane +
-    count * Math.max(...nodes!.instance_types.map(type => prices.instances[type])) +
+    count * Math.max(...nodes!.instance_types.map((type: string) => prices.instances[type])) +
     planned('aws_nat_gateway').length * prices.nat_gateway +
     planned('aws_eip').length * prices.public_ipv4 +
-    (count * template!.block_device_mappings[0]!.ebs[0]!.volume_size + prices.claimed_gib) * prices.gp3_gib +
+    (count * template!.block_device_mappings[0].ebs[0].volume_size + prices.claimed_gib) * prices.gp3_gib +
     planned('aws_kms_key').length * prices.kms_key +
     planned('aws_cloudwatch_log_group').length * prices.logs;
 
@@ -51,14 +42,6 @@ test('the stated costs are those of what is planned', { skip: withoutTerraform }
   assert.ok(page.includes(`${usd.toFixed(2)} USD an hour`), `docs/deploy.md does not say ${usd.toFixed(2)}`);
   assert.ok(page.includes(`${month} USD a month`), `docs/deploy.md does not say ${month}`);
 });
-
-function resourcesOf(module: PlannedModule): { type: string; values: Record<string, unknown> }[] {
-  return [...(module.resources ?? []), ...(module.child_modules ?? []).flatMap(resourcesOf)];
-}
-
-function valuesOf(module: PlannedModule, type: string): Record<string, unknown>[] {
-  return resourcesOf(module).flatMap(resource => (resource.type === type ? [resource.values] : []));
-}
 
 /** An expression as `terraform console` evaluates it; the strings that it prints are JSON. */
 function consoleValue(terraform: Terraform, expression: string): string {

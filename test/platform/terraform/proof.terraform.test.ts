@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { names } from '../names.ts';
 import { DestroyOrder } from './destroy-order.ts';
+import { resourcesOf, valuesOf } from './resources.ts';
 import { Terraform, withoutTerraform } from './terraform.ts';
 
 const dev = 'environments/dev';
@@ -81,10 +83,45 @@ suite('environments/dev without a cloud', { skip: withoutTerraform }, () => {
     }
   });
 
+  test('what the cluster leaves over is found by its name', () => {
+    terraform.succeed(dev, 'plan', '-out=tags.plan', '-no-color', variables, '-var=name=another');
+    const { configuration, planned_values } = JSON.parse(
+      terraform.succeed(dev, 'show', '-json', 'tags.plan'),
+    );
+    // The provider tags what Terraform makes itself; the one of the tests does not.
+    const { default_tags } = configuration.provider_config.aws.expressions;
+    assert.deepEqual(default_tags?.[0].tags.references, ['local.tags']);
+    const [template] = valuesOf(planned_values.root_module, 'aws_launch_template');
+    const driver = valuesOf(planned_values.root_module, 'aws_eks_addon').find(
+      ({ addon_name }) => addon_name === 'aws-ebs-csi-driver',
+    );
+    for (const tags of [
+      ...template!.tag_specifications.map(({ tags }: { tags: unknown }) => tags),
+      JSON.parse(driver!.configuration_values).controller.extraVolumeTags,
+    ])
+      assert.equal(tags[names.clusterTag], 'another');
+  });
+
   test('a second plan has nothing to do', () => {
     terraform.succeed(dev, 'apply', '-auto-approve', '-no-color', variables);
     const { code, output } = terraform.run(dev, 'plan', '-detailed-exitcode', '-no-color', variables);
     assert.equal(code, 0, output);
+  });
+
+  test('nodes are made from the template, and everybody has the role that is theirs', () => {
+    const { values } = JSON.parse(terraform.succeed(dev, 'show', '-json'));
+    const made = Object.fromEntries(
+      resourcesOf(values.root_module).map(({ address, values }) => [address, values]),
+    );
+    const role = (name: string) => made[`module.iam.aws_iam_role.this["${name}"]`]!.arn;
+    const nodes = made['module.eks.aws_eks_node_group.this']!;
+    const template = made['module.eks.aws_launch_template.node']!;
+    const driver = made['module.eks.aws_eks_addon.ebs_csi']!;
+    assert.equal(nodes.launch_template[0]?.id, template.id);
+    assert.equal(nodes.launch_template[0].version, String(template.latest_version));
+    assert.equal(nodes.node_role_arn, role('node'));
+    assert.equal(made['module.eks.aws_eks_cluster.this']!.role_arn, role('cluster'));
+    assert.equal(driver.pod_identity_association[0].role_arn, role('ebs-csi'));
   });
 
   test('another version of Kubernetes goes to the control plane, its add-ons, the nodes and what runs on them', () => {

@@ -36,6 +36,16 @@ run "the_cluster" {
   }
 
   assert {
+    condition     = aws_eks_cluster.this.access_config[0].bootstrap_cluster_creator_admin_permissions
+    error_message = "Who makes the cluster must get in: Terraform brings Argo CD."
+  }
+
+  assert {
+    condition     = aws_eks_cluster.this.bootstrap_self_managed_addons == false
+    error_message = "There must be no add-ons but those of addons.tf."
+  }
+
+  assert {
     condition     = aws_eks_cluster.this.upgrade_policy[0].support_type == "STANDARD"
     error_message = "The cluster must never slide into extended support."
   }

@@ -22,6 +22,11 @@ run "one_nat_gateway_for_all_zones" {
   }
 
   assert {
+    condition     = aws_route.nat[0].destination_cidr_block == "0.0.0.0/0" && aws_route.internet.destination_cidr_block == "0.0.0.0/0"
+    error_message = "Everything outside of the network must be reached through the gateways."
+  }
+
+  assert {
     condition     = join(" ", concat(aws_subnet.public[*].cidr_block, aws_subnet.private[*].cidr_block)) == "10.42.0.0/20 10.42.16.0/20 10.42.128.0/20 10.42.144.0/20"
     error_message = "Subnets must not move: that would replace them."
   }
