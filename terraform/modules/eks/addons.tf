@@ -5,7 +5,7 @@ locals {
     kube-proxy             = null
     eks-pod-identity-agent = null
   }
-  addons_on_nodes = ["coredns", "aws-ebs-csi-driver"]
+  addons_on_nodes = ["coredns", "aws-ebs-csi-driver", "metrics-server"]
 }
 
 # EKS changes no add-on by itself, so that each must follow the version of Kubernetes. Asked by the variable rather than
@@ -51,6 +51,18 @@ resource "aws_eks_addon" "ebs_csi" {
     role_arn        = var.ebs_csi_role_arn
     service_account = "ebs-csi-controller-sa"
   }
+
+  depends_on = [aws_eks_node_group.this]
+}
+
+# For kubectl top and for scaling by CPU. It needs no role. The API server reaches it on port 10251: control plane and
+# nodes share the security group that EKS makes, whose members reach each other on every port.
+resource "aws_eks_addon" "metrics_server" {
+  cluster_name                = aws_eks_cluster.this.name
+  addon_name                  = "metrics-server"
+  addon_version               = data.aws_eks_addon_version.this["metrics-server"].version
+  resolve_conflicts_on_create = "OVERWRITE"
+  resolve_conflicts_on_update = "OVERWRITE"
 
   depends_on = [aws_eks_node_group.this]
 }

@@ -13,7 +13,7 @@ const upgraded = [variables, '-var=kubernetes_version=1.37'];
 const teardown = [
   ['module.argocd.helm_release.root'],
   ['module.argocd.helm_release.argocd'],
-  ['module.eks.aws_eks_addon.ebs_csi', 'module.eks.aws_eks_addon.coredns'],
+  ['ebs_csi', 'coredns', 'metrics_server'].map(name => `module.eks.aws_eks_addon.${name}`),
   ['module.eks.aws_eks_node_group.this'],
   ['vpc-cni', 'eks-pod-identity-agent', 'kube-proxy'].map(
     name => `module.eks.aws_eks_addon.before_nodes["${name}"]`,
@@ -31,7 +31,7 @@ const teardown = [
 const logged = [
   ['helm_release root'],
   ['helm_release argocd'],
-  ['aws_eks_addon aws-ebs-csi-driver', 'aws_eks_addon coredns'],
+  ['aws_eks_addon aws-ebs-csi-driver', 'aws_eks_addon coredns', 'aws_eks_addon metrics-server'],
   ['aws_eks_node_group nodes-'],
   ['aws_eks_addon vpc-cni', 'aws_eks_addon eks-pod-identity-agent', 'aws_eks_addon kube-proxy'],
   ['aws_eks_cluster postgres-wal-cdc-cluster'],

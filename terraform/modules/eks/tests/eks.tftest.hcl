@@ -85,6 +85,11 @@ run "nodes_and_addons" {
   }
 
   assert {
+    condition     = aws_launch_template.node.vpc_security_group_ids == null && length(aws_launch_template.node.network_interfaces) == 0
+    error_message = "Nodes must be in the security group of the cluster, or the API server does not reach what runs on them."
+  }
+
+  assert {
     condition     = aws_launch_template.node.block_device_mappings[0].ebs[0].encrypted == "true"
     error_message = "Disks must be encrypted."
   }
@@ -97,6 +102,11 @@ run "nodes_and_addons" {
   assert {
     condition     = toset([for spec in aws_launch_template.node.tag_specifications : spec.resource_type if spec.tags["wal-cdc-cluster"] == "test"]) == toset(["instance", "volume", "network-interface"])
     error_message = "What belongs to nodes must be found by its tag."
+  }
+
+  assert {
+    condition     = aws_eks_addon.metrics_server.addon_name == "metrics-server"
+    error_message = "There must be what kubectl top and scaling by CPU ask."
   }
 
   assert {
@@ -133,7 +143,7 @@ run "another_version_of_kubernetes" {
   }
 
   assert {
-    condition     = alltrue([for addon in concat(values(aws_eks_addon.before_nodes), [aws_eks_addon.coredns, aws_eks_addon.ebs_csi]) : addon.addon_version == "v1.2.3-eksbuild.4"])
+    condition     = alltrue([for addon in concat(values(aws_eks_addon.before_nodes), [aws_eks_addon.coredns, aws_eks_addon.ebs_csi, aws_eks_addon.metrics_server]) : addon.addon_version == "v1.2.3-eksbuild.4"])
     error_message = "Every add-on must have the version that was found for it."
   }
 }
