@@ -125,6 +125,10 @@ suite('what a cluster leaves over in AWS', { skip: withoutAws }, () => {
     );
     const instance = Instances[0]!.InstanceId;
     const used = await volume(names.clusterTag, cluster);
+    // That of the tests before has no tag.
+    const { Vpc } = await aws.aws<{ Vpc: { VpcId: string } }>(
+      ...['ec2', 'create-vpc', '--cidr-block', '10.1.0.0/16', ...tags('vpc', names.clusterTag, cluster)],
+    );
     await aws.aws(
       ...['ec2', 'attach-volume', '--volume-id', used, '--instance-id', instance, '--device', '/dev/sdf'],
     );
@@ -132,9 +136,12 @@ suite('what a cluster leaves over in AWS', { skip: withoutAws }, () => {
     assert.equal(code, 1);
     assert.match(stderr, new RegExp(`volume ${used} could not be deleted`));
     assert.match(stderr, new RegExp(`instance ${instance} is not deleted here: run terraform destroy`));
+    assert.match(stderr, new RegExp(`vpc ${Vpc.VpcId} is not deleted here: run terraform destroy`));
+    assert.doesNotMatch(stderr, new RegExp(network.vpc));
     assert.match(stderr, new RegExp(`Still left over:\n(.*\n)*volume ${used}\n`));
     await aws.aws('ec2', 'terminate-instances', '--instance-ids', instance);
     await aws.aws('ec2', 'delete-volume', '--volume-id', used);
+    await aws.aws('ec2', 'delete-vpc', '--vpc-id', Vpc.VpcId);
   });
 
   test('nothing is deleted while the cluster exists', async () => {

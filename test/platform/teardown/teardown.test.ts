@@ -113,6 +113,19 @@ test('a destroy that stopped half-way is gone on with: name and region are those
   assert.match(stdout, /^Cluster c in c, account 1\nNothing is left over/);
 });
 
+test('a network that Terraform lost sight of is named, and the exit code says so', async () => {
+  const { code, stderr } = await withPrograms(
+    { aws: `case "$*" in *describe-vpcs*) echo vpc-1;; esac; ${emptyAccount}` },
+    ['--sweep-only', '--cluster', 'c', '--region', 'r', '--wait', '0', '--yes'],
+  );
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /^vpc vpc-1 is not deleted here: run terraform destroy, or delete it in the console\n/,
+  );
+  assert.match(stderr, /^Still left over:\nvpc vpc-1$/m);
+});
+
 test('what goes by itself is waited for', async () => {
   const { code, stdout, stderr } = await withPrograms(
     {
