@@ -74,3 +74,18 @@ async function selects({ clickhouse }: Replication): Promise<number> {
   );
   return Number(row!.value);
 }
+
+test('a value is looked up that is larger than what is looked up at once', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(`
+    CREATE TABLE docs (id int PRIMARY KEY, v int NOT NULL DEFAULT 0, doc bytea);
+    ALTER TABLE docs ALTER COLUMN doc SET STORAGE EXTERNAL;
+    INSERT INTO docs SELECT id, 0, convert_to(repeat('0123456789abcdef', 70 << 16), 'UTF8') FROM generate_series(1, 1) id`);
+  await using first = await startReplication(db);
+  await first.expectEqual();
+  await first.stop();
+  // Nothing of it is remembered by then.
+  await db.client.query('UPDATE docs SET v = 1');
+  await using second = await startReplication(db);
+  await second.expectEqual();
+});

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { FaultyLine } from '../../../test/chaos/faulty-line.ts';
 import { sharedClickHouse } from '../../../test/support/clickhouse.ts';
@@ -41,6 +44,27 @@ test('an insert whose answer was lost is over before the next statement begins',
   } finally {
     await client.close();
     await direct.close();
+  }
+});
+
+test('a page of a proxy is no answer, whatever its status', async () => {
+  const page = createServer((incoming, outgoing) => {
+    incoming.resume().once('end', () => outgoing.end('<html>back soon</html>'));
+  }).listen(0, '127.0.0.1');
+  await once(page, 'listening');
+  const { port } = page.address() as AddressInfo;
+  const clickhouse = new ClickHouse({ url: `http://127.0.0.1:${port}`, user: 'me', password: '' });
+  try {
+    for (const attempt of [
+      () => clickhouse.insert('INSERT INTO t FORMAT RowBinary', Buffer.alloc(8)),
+      () => clickhouse.command('CREATE TABLE t (n UInt64) ENGINE = Memory'),
+      () => clickhouse.query('SELECT 1'),
+      () => clickhouse.bytes('SELECT 1 FORMAT RowBinary'),
+    ])
+      await assert.rejects(attempt, { code: 'SINK_UNREACHABLE', message: /something else does/ });
+  } finally {
+    await clickhouse.close();
+    page.close();
   }
 });
 

@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { type ClickHouseClient, ClickHouseError, createClient } from '@clickhouse/client';
+import {
+  type ClickHouseClient,
+  ClickHouseError,
+  createClient,
+  type ResponseHeaders,
+} from '@clickhouse/client';
 import { CdcError, type ErrorCode } from '../../core/errors.ts';
 import { quoteString } from './names.ts';
 
@@ -34,6 +39,19 @@ const settings = {
   read_overflow_mode: 'throw',
   timeout_overflow_mode: 'throw',
   group_by_overflow_mode: 'throw',
+  sort_overflow_mode: 'throw',
+  set_overflow_mode: 'throw',
+  join_overflow_mode: 'throw',
+  distinct_overflow_mode: 'throw',
+  additional_result_filter: '',
+  apply_deleted_mask: 1,
+  // Nothing that is replicated is too much for it; a batch may reach into many partitions.
+  max_partitions_per_insert_block: '0',
+  format_binary_max_string_size: '0',
+  data_type_default_nullable: 0,
+  output_format_json_array_of_rows: 0,
+  // Headers that go on and on are more than HTTP clients take.
+  send_progress_in_http_headers: 0,
   output_format_json_quote_64bit_integers: 1,
   cancel_http_readonly_queries_on_client_close: 1,
 } as const;
@@ -69,6 +87,7 @@ export class ClickHouse {
   async query<T>(sql: string): Promise<T[]> {
     try {
       const result = await this.client.query({ query: sql, format: 'JSONEachRow' });
+      this.#requireClickHouse(result.response_headers);
       return await result.json<T>();
     } catch (error) {
       throw this.#error(error, sql);
@@ -85,12 +104,13 @@ export class ClickHouse {
     await this.#settle();
     const id = this.#owner + randomUUID();
     try {
-      const { stream } = await this.client.exec({
+      const { stream, response_headers } = await this.client.exec({
         query: sql,
         query_id: id,
         values: Readable.from([body], { objectMode: false }),
       });
       await drain(stream);
+      this.#requireClickHouse(response_headers);
     } catch (error) {
       const failure = this.#error(error, sql);
       if (failure.code === 'SINK_UNREACHABLE') this.#unsettled.add(id);
@@ -113,7 +133,8 @@ export class ClickHouse {
 
   async #run(sql: string): Promise<void> {
     try {
-      await this.client.command({ query: sql });
+      const { response_headers } = await this.client.command({ query: sql });
+      this.#requireClickHouse(response_headers);
     } catch (error) {
       throw this.#error(error, sql);
     }
@@ -122,9 +143,13 @@ export class ClickHouse {
   /** The raw bytes of a result in the format that `sql` names. */
   async bytes(sql: string, limits: Record<string, string | number> = {}): Promise<Buffer> {
     try {
-      const { stream } = await this.client.exec({ query: sql, clickhouse_settings: limits });
+      const { stream, response_headers } = await this.client.exec({
+        query: sql,
+        clickhouse_settings: limits,
+      });
       const chunks: Buffer[] = [];
       for await (const chunk of stream) chunks.push(chunk as Buffer);
+      this.#requireClickHouse(response_headers);
       return Buffer.concat(chunks);
     } catch (error) {
       throw this.#error(error, sql);
@@ -135,13 +160,23 @@ export class ClickHouse {
     await this.client.close();
   }
 
+  /** A proxy may answer 200 with a page of its own: then nothing was done. */
+  #requireClickHouse(headers: ResponseHeaders): void {
+    if (headers['x-clickhouse-query-id'] === undefined)
+      throw new CdcError('SINK_UNREACHABLE', `${this.#where} does not answer: something else does`, {
+        hint: 'See what stands between: the answer was 200, and not from ClickHouse.',
+      });
+  }
+
   #error(error: unknown, sql: string): CdcError {
+    if (error instanceof CdcError) return error;
     if (error instanceof ClickHouseError) {
       const message = `${this.#where}: ${error.message} (code ${error.code}, ${error.type ?? 'unknown type'})`;
       return new CdcError(sinkErrorCode(Number(error.code)), message, { cause: error });
     }
     const { code, message = '' } = error as NodeJS.ErrnoException;
-    const reason = message || code || String(error);
+    // Of a proxy it is a page.
+    const reason = (message || code || String(error)).replaceAll(/\s+/g, ' ').slice(0, 200);
     return new CdcError('SINK_UNREACHABLE', `${this.#where} does not answer: ${reason}`, {
       cause: new Error(`statement: ${sql.slice(0, 200)}`, { cause: error }),
     });
@@ -152,12 +187,13 @@ export class ClickHouse {
 const errorCodes: [ErrorCode, number[]][] = [
   ['SINK_AUTH', [192, 193, 194, 516]],
   ['SINK_PRIVILEGE', [164, 497]],
-  // no space, no memory, too many parts; files that cannot be written; errors of the operating system
-  ['SINK_FULL', [75, 173, 241, 243, 252, 425, 1000, 1001]],
-  // time-outs, sockets, too many queries, shutting down, read-only replica, quorum, Keeper, unknown outcome
-  ['SINK_UNREACHABLE', [3, 159, 198, 202, 203, 209, 210, 225, 236, 242, 279, 285, 286, 319, 394, 999]],
-  // no such column, type mismatch, unknown database or table, what cannot be parsed
-  ['TABLE_MISMATCH', [6, 16, 27, 33, 47, 53, 60, 81, 117, 349]],
+  // no space, no memory, too many parts, quotas; files that cannot be written; errors of the operating system
+  ['SINK_FULL', [75, 173, 201, 241, 243, 252, 425, 1000, 1001]],
+  // time-outs, sockets, too many queries, shutting down, read-only replica, quorum, Keeper, S3, unknown outcome
+  ['SINK_UNREACHABLE', [3, 159, 198, 202, 203, 209, 210, 225, 236, 242, 279, 285, 286, 319, 394, 499, 999]],
+  // no such column, type mismatch, unknown database or table, what cannot be parsed; a column twice or not to be written, Nested, what
+  // a table cannot do, a view that throws, a constraint
+  ['TABLE_MISMATCH', [6, 15, 16, 27, 33, 44, 47, 53, 60, 81, 117, 190, 344, 349, 395, 469]],
 ];
 
 function sinkErrorCode(code: number): ErrorCode {

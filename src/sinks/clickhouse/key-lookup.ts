@@ -100,7 +100,8 @@ export class KeyLookup {
       `${grouped} FORMAT RowBinary`;
     return this.#clickhouse.bytes(sql, {
       max_query_size: sql.length + 1024,
-      max_result_bytes: String(maxResultBytes),
+      // One key cannot be asked for in parts.
+      max_result_bytes: String(keys.length > 1 ? maxResultBytes : 0),
       result_overflow_mode: 'throw',
     });
   }

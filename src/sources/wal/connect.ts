@@ -28,7 +28,13 @@ const pinnedSettings = {
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
   row_security: 'off',
+  standard_conforming_strings: 'on',
+  default_transaction_read_only: 'off',
 };
+
+/** As those timeouts; servers before 17 do not have it, and would refuse it among the others. */
+const withoutTransactionTimeout =
+  "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'";
 
 /** An open, authenticated session with pinned settings. Errors are `CdcError`s that name the address. */
 export async function connect(
@@ -59,6 +65,7 @@ export async function connect(
   client.on('error', () => {});
   try {
     await client.connect();
+    await client.query(withoutTransactionTimeout);
   } catch (error) {
     await client.end().catch(() => {});
     throw connectError(error, url, ssl !== undefined);
