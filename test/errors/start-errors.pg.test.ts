@@ -109,6 +109,25 @@ const asRole = (url: string, role: string, password = 'secret') =>
   url.replace(/\/\/[^@]*@/, `//${role}:${password}@`);
 
 suite('errors at the start', { concurrency: 4 }, () => {
+  test('PostgreSQL: text in an encoding without meaning', () =>
+    withPipeline(async (db, settings) => {
+      const url = new URL(db.url);
+      url.pathname = `/${db.name}_ascii`;
+      await db.client.query(
+        `CREATE DATABASE ${db.name}_ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0`,
+      );
+      const client = new pg.Client({ connectionString: url.href });
+      await client.connect();
+      await client.query(
+        `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, E'caf\\xe9')`,
+      );
+      await client.end();
+      expectStopped(await runOnce({ ...settings, WAL_CDC_POSTGRES_URL: url.href }), 'public.t', {
+        code: 'VALUE_INVALID',
+        message: /invalid byte sequence for encoding "UTF8".*SQL_ASCII/,
+      });
+    }));
+
   test('Kafka: nobody answers, and the pipeline is as new for another mode', () =>
     withPipeline(async (_, settings) => {
       const brokers = `127.0.0.1:${await freePort()}`;

@@ -158,10 +158,17 @@ export function queryError(error: unknown, doing: string): CdcError {
   if (error instanceof CdcError) return error;
   const { code = '' } = error as { code?: string };
   const message = `${doing}: ${error instanceof Error ? error.message : String(error)}`;
-  return new CdcError(queryErrorCode(code), message, { cause: error });
+  const hint = encodingErrors.includes(code)
+    ? 'The database has an encoding without meaning (SQL_ASCII): correct the bytes that are not UTF-8, or exclude their table.'
+    : undefined;
+  return new CdcError(queryErrorCode(code), message, { cause: error, hint });
 }
 
+/** Bytes that are not text in the encoding that the database has, or in ours. */
+const encodingErrors = ['22021', '22P05'];
+
 function queryErrorCode(sqlState: string): ErrorCode {
+  if (encodingErrors.includes(sqlState)) return 'VALUE_INVALID';
   if (sqlState === '42501') return 'SOURCE_PRIVILEGE';
   if (sqlState === '55006') return 'SLOT_IN_USE';
   // A table or column that is not there any more.
