@@ -38,7 +38,7 @@ export interface TableState {
   keyRule: KeyRule;
   key: string[];
   /** What made the table part of the publication, when it was copied; another one means that changes are missing. */
-  membership?: number | undefined;
+  membership?: string | undefined;
   /** Columns as they were when every value of them was known to arrive. */
   columns: { number: number; name: string; typeOid: number; typmod: number }[];
   /** Base of the copy, or for a keyless table the consistent point of its copy; LSN text. */

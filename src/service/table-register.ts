@@ -3,7 +3,7 @@ import type { Config } from '../config.ts';
 import type { Checkpoint, TableState } from '../core/checkpoint.ts';
 import { asCdcError, CdcError } from '../core/errors.ts';
 import { parseLsn } from '../core/lsn.ts';
-import { qualifiedName, type Relation } from '../core/relation.ts';
+import { qualifiedName, type Relation, type Table } from '../core/relation.ts';
 import { composeVersion } from '../core/version.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -100,6 +100,8 @@ export class TableRegister {
       if (table && canBeReadNow(table.state, source)) return false;
       return table && (table.state.phase !== 'streaming' || sameColumns(table.state.columns, source.columns));
     };
+    if (described.some(source => this.#isAnother(source)))
+      throw new CdcError('COPY_AFRESH', 'a table was renamed, or dropped and made again');
     const here = new Set(described.map(source => source.id));
     if ([...sink.tables.keys()].some(id => !here.has(id))) await between(() => this.forgetOthers(described));
     const changed = described.filter(source => !isKnown(source));
@@ -123,6 +125,14 @@ export class TableRegister {
       return state?.phase === 'streaming' && state.membership !== source.membership;
     };
     return described.filter(hasGap).map(qualifiedName);
+  }
+
+  /** Whether another table had this name before, or the table another name: the session begins anew with what is there now. */
+  #isAnother(source: Table): boolean {
+    const name = qualifiedName(source);
+    return [...this.#options.sink.tables].some(
+      ([id, table]) => (id === source.id) !== (table.name === name),
+    );
   }
 
   async #followOrStop(table: SinkTable, source: SourceTable): Promise<void> {
@@ -179,6 +189,8 @@ export class TableRegister {
       );
       return undefined;
     }
+    if (this.#isAnother(table))
+      throw new CdcError('COPY_AFRESH', `${qualifiedName(table)} is another table now, which is copied afresh`);
     log.info({ table: qualifiedName(relation) }, 'a table was added to the publication');
     const job = await this.register(table);
     if (job) this.#options.startCopy(job);
@@ -303,9 +315,9 @@ export class TableRegister {
     if (
       state?.phase === 'copying' &&
       state.base !== undefined &&
-      !sameColumns(state.columns, source.columns)
+      (!sameColumns(state.columns, source.columns) || state.membership !== source.membership)
     ) {
-      // Chunks that are copied have other columns: the copy starts over.
+      // Chunks that are copied have other columns, or are of another table: the copy starts over.
       const { base: _base, leaves: _leaves, shadow: _shadow, ...rest } = state;
       state = rest;
     }
@@ -320,7 +332,7 @@ export class TableRegister {
       if (config.snapshot === 'none') throw leftForAWhile(source);
       log.warn(
         { table: qualifiedName(source) },
-        'it left the publication for a while, or has another row filter or column list: it is copied afresh',
+        'it left the publication for a while, is another table, or has another row filter or column list: it is copied afresh',
       );
       state = copyAfresh(state);
     }
@@ -356,9 +368,9 @@ export class TableRegister {
     const fresh = state === undefined;
     if (state && state.epoch !== this.#options.checkpoint.epoch) {
       // Positions of the time before a failover: a copy starts over, and no later change is below a truncate.
-      const { target, columns, phase, keyRule, key, live, copiedRows, stopped } = state;
+      const { target, membership, columns, phase, keyRule, key, live, copiedRows, stopped } = state;
       const { epoch } = this.#options.checkpoint;
-      state = { epoch, target, columns, phase, keyRule, key, live, copiedRows, stopped };
+      state = { epoch, target, membership, columns, phase, keyRule, key, live, copiedRows, stopped };
     }
     state ??= this.#newState(source);
     if (state.phase === 'copying' && state.base === undefined) {
@@ -461,7 +473,7 @@ function leftForAWhile(source: SourceTable): CdcError {
   const table = qualifiedName(source);
   return new CdcError(
     'SCHEMA_CHANGED',
-    `table ${table} left the publication for a while, or has another row filter or column list: changes are missing`,
+    `table ${table} left the publication for a while, is another one, or has another row filter or column list: changes are missing`,
     { table },
   );
 }

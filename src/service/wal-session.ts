@@ -360,7 +360,7 @@ export class WalSession implements PipelineSession {
         }
       } catch (error) {
         const failure = asCdcError(error);
-        if (failure.code === 'PUBLICATION_MISSING') {
+        if (failure.code === 'PUBLICATION_MISSING' || failure.code === 'COPY_AFRESH') {
           pipeline.fail(failure);
           return;
         }

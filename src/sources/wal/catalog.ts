@@ -13,7 +13,7 @@ export interface SourceTable extends Table {
   unreadable: string | undefined;
   estimatedRows: number;
   /** See `PublishedTable`. */
-  membership: number | undefined;
+  membership: string | undefined;
 }
 
 /** What the publication says about one table; on PostgreSQL 14 there are neither columns nor filters. */
@@ -23,10 +23,10 @@ export interface PublishedTable {
   columns: string[] | undefined;
   rowFilter: string | undefined;
   /**
-   * OID in `pg_publication_rel` or `pg_publication_namespace`: another one when the table was taken out and put in again, or
-   * another filter or column list was set. Undefined for what is published with all tables, or as part of a partitioned one.
+   * OID in `pg_publication_rel` or `pg_publication_namespace`, where it has one, and that of the table: another one when the
+   * table was taken out and put in again, or another filter or column list was set, or another table has the name now.
    */
-  membership?: number | undefined;
+  membership?: string | undefined;
 }
 
 export const systemSchemas = `n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'`;
@@ -59,10 +59,10 @@ export async function publishedTables(
     name: string;
     columns: string[] | null;
     rowfilter: string | null;
-    membership: number | null;
+    membership: string;
   }>(
     `SELECT t.schemaname AS schema, t.tablename AS name, ${details},
-            coalesce(r.oid, ${serverVersion >= 150000 ? 's.oid' : 'NULL'})::int8::float8 AS membership
+            concat_ws('/', coalesce(r.oid, ${serverVersion >= 150000 ? 's.oid' : 'NULL'}), c.oid) AS membership
        FROM pg_publication_tables t
        JOIN pg_publication p ON p.pubname = t.pubname
        JOIN pg_namespace n ON n.nspname = t.schemaname
@@ -76,7 +76,7 @@ export async function publishedTables(
     name: row.name,
     columns: row.columns ?? undefined,
     rowFilter: row.rowfilter ?? undefined,
-    membership: row.membership ?? undefined,
+    membership: row.membership,
   }));
 }
 
