@@ -41,6 +41,54 @@ test('a column whose older values are not in the stream stops the table; resync 
   await replication.expectEqual();
 });
 
+test('a default that is gone again, of a partitioned table or of a domain stops the table if older rows have values', async () => {
+  await using db = await freshDatabase();
+  await db.client.query('CREATE DOMAIN pos AS int DEFAULT 7 CHECK (VALUE > 0)');
+  const plain = ['volatile', 'domained', 'nullable', 'empty', 'constant'];
+  for (const name of plain) await db.client.query(`CREATE TABLE ${name} (id int PRIMARY KEY)`);
+  for (const name of ['parted', 'parted_nullable', 'parted_plain'])
+    await db.client.query(`CREATE TABLE ${name} (id int PRIMARY KEY) PARTITION BY RANGE (id);
+      CREATE TABLE ${name}_1 PARTITION OF ${name} FOR VALUES FROM (0) TO (100)`);
+  const filled = ['volatile', 'domained', 'nullable', 'constant', 'parted', 'parted_nullable', 'parted_plain'];
+  for (const name of filled) await db.client.query(`INSERT INTO ${name} SELECT generate_series(1, 5)`);
+  await using replication = await startReplication(db);
+  await replication.expectEqual();
+  const add = (table: string, column: string) =>
+    `ALTER TABLE ${table} ADD COLUMN u ${column}; ALTER TABLE ${table} ALTER u DROP DEFAULT;`;
+  await db.client.query(`BEGIN;
+    ${add('volatile', 'uuid NOT NULL DEFAULT gen_random_uuid()')}
+    ALTER TABLE domained ADD COLUMN u pos;
+    ALTER TABLE nullable ADD COLUMN u text;
+    ${add('empty', 'uuid NOT NULL DEFAULT gen_random_uuid()')}
+    ${add('constant', 'int NOT NULL DEFAULT 5')}
+    ${add('parted', 'int NOT NULL DEFAULT 5')}
+    ${add('parted_nullable', 'int DEFAULT 5')}
+    ALTER TABLE parted_plain ADD COLUMN u int;
+    COMMIT`);
+  const stopped = () => replication.service.status().tables.filter(table => table.state === 'stopped');
+  const hasColumn = async (table: string) =>
+    (
+      await replication.clickhouse.query(
+        `SELECT 1 FROM system.columns WHERE database = '${db.name}' AND table = '${table}' AND name = 'u'`,
+      )
+    ).length > 0;
+  await waitFor(() => stopped().length === 4, { what: 'four tables to stop' });
+  for (const name of ['nullable', 'empty', 'constant', 'parted_plain'])
+    await waitFor(() => hasColumn(name), { what: `the column of ${name}` });
+  assert.deepEqual(
+    stopped()
+      .map(table => `${table.name} ${table.reason!.code}`)
+      .sort(),
+    ['domained', 'parted', 'parted_nullable', 'volatile'].map(name => `public.${name} SCHEMA_CHANGED`),
+  );
+  await db.client.query(`INSERT INTO empty VALUES (1, gen_random_uuid()); INSERT INTO parted_plain VALUES (6, 6);
+    INSERT INTO nullable VALUES (6, 'x'); INSERT INTO constant VALUES (6, 6)`);
+  await replication.expectEqual();
+  await resync(replication, 'public.volatile', 'public.domained', 'public.parted', 'public.parted_nullable');
+  await replication.expectEqual();
+  assert.deepEqual(stopped(), []);
+});
+
 test('another primary key stops the table rather than hit other rows; resync orders it anew (D12)', async () => {
   await using db = await freshDatabase();
   await db.client.query(
