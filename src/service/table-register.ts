@@ -98,7 +98,8 @@ export class TableRegister {
     const isKnown = (source: SourceTable) => {
       const table = sink.tables.get(source.id);
       if (table && canBeReadNow(table.state, source)) return false;
-      return table && (table.state.phase !== 'streaming' || sameColumns(table.state.columns, source.columns));
+      if (table?.state.phase !== 'streaming') return table;
+      return sameColumns(table.state.columns, source.columns) && sameKey(table.state, source);
     };
     if (described.some(source => this.#isAnother(source)))
       throw new CdcError('COPY_AFRESH', 'a table was renamed, or dropped and made again');
@@ -213,6 +214,12 @@ export class TableRegister {
           table: table.name,
         },
       );
+    if (!sameKey(table.state, source))
+      throw new CdcError(
+        'SCHEMA_CHANGED',
+        `table ${table.name} is told apart by (${source.key.join(', ')}) now, no longer by (${table.state.key.join(', ')})`,
+        { table: table.name },
+      );
     if (added.length > 0) {
       const { clickhouse, capabilities } = this.#options.clickhouse;
       const options = targetOptions(this.#options.config);
@@ -265,9 +272,9 @@ export class TableRegister {
       if (saved && saved.phase === 'streaming')
         await this.#options.sink.stopTable(table, failure, this.#options.checkpoint.position);
       else {
-        // It has no rows yet: nothing is saved, and the next start tries again.
+        // It has no rows yet: nothing is saved, and the next start tries again. Or it is stopped already, for a reason of its own.
         state.phase = 'stopped';
-        state.stopped = {
+        state.stopped ??= {
           code: failure.code,
           message: failure.message,
           hint: failure.hint,
@@ -276,8 +283,8 @@ export class TableRegister {
         };
         this.#options.metrics.setTableState(table.name, 'stopped');
         log.error(
-          { table: table.name, code: failure.code },
-          `table left out: ${failure.message}. ${failure.hint}`,
+          { table: table.name, code: state.stopped.code },
+          `table left out: ${state.stopped.message}. ${state.stopped.hint}`,
         );
       }
       return undefined;
@@ -360,11 +367,6 @@ export class TableRegister {
         log.warn({ table: qualifiedName(source) }, 'its ClickHouse table was gone: it is copied afresh');
       state = undefined;
     }
-    if (state?.phase === 'streaming' && state.key.join() !== source.key.join())
-      throw new CdcError(
-        'SCHEMA_CHANGED',
-        `table ${qualifiedName(source)} is told apart by (${source.key.join(', ')}) now, no longer by (${state.key.join(', ')})`,
-      );
     const fresh = state === undefined;
     if (state && state.epoch !== this.#options.checkpoint.epoch) {
       // Positions of the time before a failover: a copy starts over, and no later change is below a truncate.
@@ -458,6 +460,11 @@ export class TableRegister {
       { hint: first.hint },
     );
   }
+}
+
+/** The rule may be another one for the same columns: rows are then told apart as before. */
+function sameKey(state: TableState, source: SourceTable): boolean {
+  return state.key.join() === source.key.join();
 }
 
 function fits(check: () => void): boolean {

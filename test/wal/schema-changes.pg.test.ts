@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ControlTables } from '../../src/sinks/clickhouse/control-tables.ts';
 import { freshDatabase } from '../support/postgres.ts';
-import { startReplication } from '../support/replication.ts';
+import { type Replication, startReplication } from '../support/replication.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 test('added columns arrive: without a default, and with one that older rows read (D01, D02)', async () => {
@@ -105,6 +105,46 @@ test('another primary key stops the table rather than hit other rows; resync ord
   await resync(replication, 'public.t');
   await replication.expectEqual();
   await db.client.query('UPDATE t SET b = 500 WHERE b = -7; DELETE FROM t WHERE b = -8');
+  await replication.expectEqual();
+});
+
+test('another key stops the table also when no change brings it up, while the service runs and while it is away', async () => {
+  await using db = await freshDatabase();
+  const keys: Record<string, string> = {
+    replaced: 'DROP CONSTRAINT replaced_pkey, ADD PRIMARY KEY (b)',
+    identity: 'REPLICA IDENTITY USING INDEX identity_b_key',
+    dropped: 'DROP CONSTRAINT dropped_pkey, REPLICA IDENTITY FULL',
+    same: 'REPLICA IDENTITY FULL',
+    later: 'REPLICA IDENTITY USING INDEX later_b_key',
+  };
+  for (const name of Object.keys(keys))
+    await db.client.query(`CREATE TABLE ${name} (a int PRIMARY KEY, b int NOT NULL UNIQUE, v text);
+      INSERT INTO ${name} SELECT g, -g, 'x' FROM generate_series(1, 10) g`);
+  await db.client.query('ALTER TABLE dropped DROP CONSTRAINT dropped_b_key');
+  const stopped = ({ service }: Replication) =>
+    service
+      .status()
+      .tables.filter(table => table.state === 'stopped')
+      .map(table => `${table.name} ${table.reason!.code}`);
+  const errors = ['dropped', 'identity', 'replaced'].map(name => `public.${name} SCHEMA_CHANGED`);
+  {
+    await using replication = await startReplication(db);
+    await replication.expectEqual();
+    for (const name of ['replaced', 'identity', 'dropped', 'same'])
+      await db.client.query(`ALTER TABLE ${name} ${keys[name]}; INSERT INTO ${name} VALUES (11, -11, 'y')`);
+    await waitFor(() => stopped(replication).length === 3, { what: 'three tables to stop' });
+    assert.deepEqual(stopped(replication).sort(), errors);
+    await db.client.query("UPDATE same SET v = 'z'; DELETE FROM same WHERE a = 3");
+    await replication.expectEqual();
+    await replication.stop();
+  }
+  await db.client.query(`ALTER TABLE later ${keys.later}; UPDATE later SET a = a + 100 WHERE a <= 3`);
+  await using replication = await startReplication(db);
+  await replication.expectEqual();
+  assert.deepEqual(stopped(replication).sort(), [...errors, 'public.later SCHEMA_CHANGED'].sort());
+  await resync(replication, ...['dropped', 'identity', 'replaced', 'later'].map(name => `public.${name}`));
+  await replication.expectEqual();
+  await db.client.query('UPDATE later SET a = a + 200 WHERE a <= 5; DELETE FROM replaced WHERE b = -4');
   await replication.expectEqual();
 });
 
