@@ -131,9 +131,7 @@ export class TableRegister {
   /** Whether another table had this name before, or the table another name: the session begins anew with what is there now. */
   #isAnother(source: Table): boolean {
     const name = qualifiedName(source);
-    return [...this.#options.sink.tables].some(
-      ([id, table]) => (id === source.id) !== (table.name === name),
-    );
+    return [...this.#options.sink.tables].some(([id, table]) => (id === source.id) !== (table.name === name));
   }
 
   async #followOrStop(table: SinkTable, source: SourceTable): Promise<void> {
@@ -191,7 +189,10 @@ export class TableRegister {
       return undefined;
     }
     if (this.#isAnother(table))
-      throw new CdcError('COPY_AFRESH', `${qualifiedName(table)} is another table now, which is copied afresh`);
+      throw new CdcError(
+        'COPY_AFRESH',
+        `${qualifiedName(table)} is another table now, which is copied afresh`,
+      );
     log.info({ table: qualifiedName(relation) }, 'a table was added to the publication');
     const job = await this.register(table);
     if (job) this.#options.startCopy(job);
@@ -223,11 +224,17 @@ export class TableRegister {
     if (added.length > 0) {
       const { clickhouse, capabilities } = this.#options.clickhouse;
       const options = targetOptions(this.#options.config);
-      await addColumns(this.#options.source.client, clickhouse, table, source, options, capabilities);
-      this.#options.log.info(
-        { table: table.name, columns: added.map(column => column.name) },
-        'columns added',
+      const names = new Set(added.map(column => column.name));
+      await addColumns(
+        this.#options.source.client,
+        clickhouse,
+        table,
+        source,
+        { names, shared: false },
+        options,
+        capabilities,
       );
+      this.#options.log.info({ table: table.name, columns: [...names] }, 'columns added');
     } else if (source.columns.length === table.state.columns.length) return;
     else table.adopt(source, table.types);
     table.state.columns = knownColumns(source.columns);

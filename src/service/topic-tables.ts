@@ -152,7 +152,10 @@ export class TopicTables {
       const { rewritten } = compareColumns(table.state.columns, source.columns);
       if (rewritten)
         throw new CdcError('SCHEMA_CHANGED', `table ${table.name}: ${rewritten}`, { table: table.name });
-      await catalog!.use(client => addColumns(client, clickhouse, table, source, options, capabilities));
+      const names = new Set(source.columns.map(({ name }) => name).filter(name => !table.types.has(name)));
+      await catalog!.use(client =>
+        addColumns(client, clickhouse, table, source, { names, shared: true }, options, capabilities),
+      );
     } else {
       const actual = await inspectTarget(clickhouse, table.plan.name);
       const described = describeTopicTable({

@@ -91,7 +91,9 @@ for (const [what, clause] of Object.entries(publications)) {
       CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT n, 'old' FROM generate_series(1, 5) n;
       CREATE TABLE swap (id int PRIMARY KEY, v text); INSERT INTO swap SELECT n, 'old' FROM generate_series(1, 5) n;
       CREATE TABLE log (v text); INSERT INTO log VALUES ('old'), ('old')`);
-    const change = (id: number) => `DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (${id}, 'new');
+    const change = (
+      id: number,
+    ) => `DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (${id}, 'new');
       DROP TABLE log; CREATE TABLE log (v text); INSERT INTO log VALUES ('new ${id}');
       CREATE TABLE next (id int PRIMARY KEY, v text); INSERT INTO next VALUES (${id}, 'next');
       ALTER TABLE swap RENAME TO swap_${id}; ALTER TABLE next RENAME TO swap; INSERT INTO swap VALUES (${id} + 1, 'next')`;
@@ -112,9 +114,14 @@ for (const [what, clause] of Object.entries(publications)) {
     };
     await waitFor(async () => (await newest('swap', 'id')) === '201', { what: 'the swapped table' });
     await waitFor(async () => (await newest('t', 'id')) === '200', { what: 'the table that was made again' });
-    await waitFor(() => replication.service.status().tables.length === 5, { what: 'the session to begin anew' });
+    await waitFor(() => replication.service.status().tables.length === 5, {
+      what: 'the session to begin anew',
+    });
     await replication.expectEqual();
     const names = replication.service.status().tables.map(table => `${table.name} ${table.state}`);
-    assert.deepEqual(names.sort(), ['log', 'swap', 'swap_100', 'swap_200', 't'].map(name => `public.${name} streaming`));
+    assert.deepEqual(
+      names.sort(),
+      ['log', 'swap', 'swap_100', 'swap_200', 't'].map(name => `public.${name} streaming`),
+    );
   });
 }

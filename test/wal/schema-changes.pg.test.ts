@@ -49,7 +49,15 @@ test('a default that is gone again, of a partitioned table or of a domain stops 
   for (const name of ['parted', 'parted_nullable', 'parted_plain'])
     await db.client.query(`CREATE TABLE ${name} (id int PRIMARY KEY) PARTITION BY RANGE (id);
       CREATE TABLE ${name}_1 PARTITION OF ${name} FOR VALUES FROM (0) TO (100)`);
-  const filled = ['volatile', 'domained', 'nullable', 'constant', 'parted', 'parted_nullable', 'parted_plain'];
+  const filled = [
+    'volatile',
+    'domained',
+    'nullable',
+    'constant',
+    'parted',
+    'parted_nullable',
+    'parted_plain',
+  ];
   for (const name of filled) await db.client.query(`INSERT INTO ${name} SELECT generate_series(1, 5)`);
   await using replication = await startReplication(db);
   await replication.expectEqual();
@@ -87,6 +95,63 @@ test('a default that is gone again, of a partitioned table or of a domain stops 
   await resync(replication, 'public.volatile', 'public.domained', 'public.parted', 'public.parted_nullable');
   await replication.expectEqual();
   assert.deepEqual(stopped(), []);
+});
+
+test('a new column that ClickHouse has already is taken if older rows read the same in it, or stops the table', async () => {
+  await using db = await freshDatabase();
+  // What ClickHouse has, what PostgreSQL adds, and what comes of it.
+  const columns: Record<string, [string, string, string]> = {
+    fits: ['Nullable(Int32)', 'int', 'streaming'],
+    own: ['Nullable(Int64)', 'int', 'streaming'],
+    list: ['Array(Nullable(Int32))', 'int[]', 'streaming'],
+    made: ["Int32 DEFAULT CAST('7', 'Int32')", 'int NOT NULL DEFAULT 7', 'streaming'],
+    quoted: ["Nullable(String) DEFAULT 'it\\'s'", "text DEFAULT 'it''s'", 'streaming'],
+    strict: ['Int32', 'int', 'TABLE_MISMATCH'],
+    dates: ['Nullable(Date32)', 'int', 'TYPE_MISMATCH'],
+    defaulted: ["Nullable(String) DEFAULT 'x'", 'text', 'TABLE_MISMATCH'],
+    computed: ["Nullable(String) MATERIALIZED 'x'", 'text', 'TABLE_MISMATCH'],
+    bare: ['Nullable(Int32)', 'int DEFAULT 7', 'TABLE_MISMATCH'],
+    other: ['Int32 DEFAULT 8', 'int NOT NULL DEFAULT 7', 'TABLE_MISMATCH'],
+    again: ['Nullable(Int32)', 'int', 'TABLE_MISMATCH'],
+  };
+  const names = Object.keys(columns);
+  for (const name of names)
+    await db.client.query(
+      `CREATE TABLE ${name} (id int PRIMARY KEY); INSERT INTO ${name} SELECT generate_series(1, 5)`,
+    );
+  await db.client.query('ALTER TABLE again ADD COLUMN c int; UPDATE again SET c = id');
+  const states = ({ service }: Replication) =>
+    Object.fromEntries(
+      service.status().tables.map(table => [table.name, table.reason ? table.reason.code : table.state]),
+    );
+  const expected = Object.fromEntries(names.map(name => [`public.${name}`, columns[name]![2]]));
+  {
+    await using replication = await startReplication(db);
+    await replication.expectEqual();
+    for (const name of names.filter(other => other !== 'again'))
+      await replication.clickhouse.command(
+        `ALTER TABLE ${db.name}.${name} ADD COLUMN c ${columns[name]![0]}`,
+      );
+    await db.client.query('ALTER TABLE again DROP COLUMN c');
+    const control = new ControlTables(replication.clickhouse, replication.config.pipeline);
+    await waitFor(
+      async () =>
+        (await control.loadTables()).find(table => table.name === 'again')!.state.columns.length === 1,
+      { what: 'the column to be gone' },
+    );
+    for (const name of names) await db.client.query(`ALTER TABLE ${name} ADD COLUMN c ${columns[name]![1]}`);
+    const stopped = () => Object.values(states(replication)).filter(state => /MISMATCH/.test(state)).length;
+    await waitFor(() => stopped() === 7, { what: 'seven tables to stop' });
+    await db.client.query('INSERT INTO fits VALUES (6, 6); INSERT INTO list VALUES (6, $${6}$$)');
+    await db.client.query('INSERT INTO made VALUES (6, 6); UPDATE own SET c = 1 WHERE id = 1');
+    await replication.expectEqual();
+    assert.deepEqual(states(replication), expected);
+    for (const name of ['computed', 'dates', 'strict'])
+      await replication.clickhouse.command(`ALTER TABLE ${db.name}.${name} DROP COLUMN c`);
+    await resync(replication, ...names.map(name => `public.${name}`));
+    await replication.expectEqual();
+    assert.deepEqual(new Set(Object.values(states(replication))), new Set(['streaming']));
+  }
 });
 
 test('another primary key stops the table rather than hit other rows; resync orders it anew (D12)', async () => {
