@@ -63,7 +63,9 @@ export class WalSession implements PipelineSession {
   readonly #rows: SourceRows;
   readonly #register: TableRegister;
   #checkpoint: Checkpoint;
-  #publication: Publication;
+  readonly #publication: Publication;
+  /** Kinds of change that the publication leaves out, as far as they were warned of. */
+  #leftOut = '';
   #stream: WalStream | undefined;
   #pipeline: Pipeline | undefined;
   #copiers: TableCopier[] = [];
@@ -150,6 +152,7 @@ export class WalSession implements PipelineSession {
         loaded ? (await control.loadTables()).map(row => [`${row.schema}.${row.name}`, row.state]) : [],
       );
       const session = new WalSession(options, source, clickhouse, control, checkpoint, publication, saved);
+      session.#warnOfLeftOut(publication);
       await session.letters.loadKeys();
       await session.letters.countOpen();
       const published = await publishedTables(
@@ -402,5 +405,18 @@ export class WalSession implements PipelineSession {
       throw new CdcError('PUBLICATION_MISSING', `publication "${name}" was dropped while it was streamed`, {
         hint: 'Changes since may be missing: run "wal-cdc teardown" and start again, the tables are copied afresh.',
       });
+    this.#warnOfLeftOut(now);
+  }
+
+  #warnOfLeftOut({ leavesOut }: Publication): void {
+    const kinds = leavesOut.join(', ');
+    if (kinds === this.#leftOut) return;
+    this.#leftOut = kinds;
+    const { publication } = this.#options.config.postgres;
+    if (kinds !== '')
+      this.#options.log.warn(
+        { publication, leavesOut },
+        `the publication leaves out ${kinds}: ClickHouse will differ from PostgreSQL after these`,
+      );
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { formatLsn } from '../../src/core/lsn.ts';
-import { createLog } from '../../src/observe/log.ts';
+import { createLog, type Log } from '../../src/observe/log.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { connectClickHouse, splitAddress } from '../../src/service/clickhouse-address.ts';
 import { WalService } from '../../src/service/wal-service.ts';
@@ -34,6 +34,8 @@ export interface ReplicationOptions {
   /** Values of settings by path, as in `{ 'postgres.slot': 'mine' }`. */
   settings?: Record<string, string | string[]>;
   keepRows?: boolean;
+  /** Default: silent. */
+  log?: Log;
   /** Default: the shared one. */
   clickhouse?: { url: string };
 }
@@ -58,7 +60,9 @@ export async function startReplication(
     config,
     clickhouse: splitAddress(server.url),
     metrics,
-    log: createLog({ level: process.env.WAL_CDC_TEST_LOG ? 'debug' : 'silent', format: 'pretty' }),
+    log:
+      options.log ??
+      createLog({ level: process.env.WAL_CDC_TEST_LOG ? 'debug' : 'silent', format: 'pretty' }),
     keepRows: options.keepRows ?? false,
     until: undefined,
   });
