@@ -6,6 +6,7 @@ import { walCdc } from '../../test/support/command-line.ts';
 import { pipelineOf, queryClickHouse, tableExists } from '../../test/support/command-pipeline.ts';
 import { freshDatabase } from '../../test/support/postgres.ts';
 import { tempDir } from '../../test/support/temp-dir.ts';
+import { marked } from '../sinks/clickhouse/shadow-mark.ts';
 
 test('teardown drops what the pipeline made, with --data its tables too, and nothing else', async () => {
   await using db = await freshDatabase();
@@ -96,10 +97,12 @@ test('teardown --data drops what an earlier teardown left, shadows of broken cop
   assert.match((await walCdc(['verify'], { env })).stdout, /^equal +public\.t +2 rows$/m);
 
   assert.equal((await walCdc(['teardown'], { env })).code, 0);
-  await queryClickHouse(`CREATE TABLE ${db.name}.t__copy AS ${db.name}.t`);
+  await queryClickHouse(
+    `CREATE TABLE ${db.name}.t__wal_cdc_copy AS ${db.name}.t COMMENT '${marked('made by wal-cdc')}'`,
+  );
   const { code, stdout } = await walCdc(['teardown', '--data'], { env });
   assert.equal(code, 0);
-  for (const table of ['t', 't__copy', 'gone'])
+  for (const table of ['t', 't__wal_cdc_copy', 'gone'])
     assert.match(stdout, new RegExp(`^dropped +table ${db.name}\\.${table}$`, 'm'));
   assert.match(stdout, new RegExp(`^dropped +database ${db.name}$`, 'm'));
   assert.deepEqual(await queryClickHouse(`SELECT 1 FROM system.databases WHERE name = '${db.name}'`), []);

@@ -298,7 +298,8 @@ const kinds = {
   TABLE_TAKEN: {
     action: 'stop-table',
     exit: 3,
-    about: 'Something else writes the table: generated rows and those of a source do not go together.',
+    about:
+      'Something else writes the table, as generated rows and those of a source do not go together, or has the name of the one that a copy of it needs.',
     hint: 'Choose another clickhouse.database for one of the two, or tear the other pipeline down with "wal-cdc teardown --data".',
   },
   TABLE_UNREADABLE: {

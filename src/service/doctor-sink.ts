@@ -131,6 +131,7 @@ const databaseGrants = [
   'INSERT',
   'ALTER DELETE',
   'ALTER ADD COLUMN',
+  'ALTER MODIFY COMMENT',
   'CREATE DATABASE',
   'CREATE TABLE',
   'DROP TABLE',

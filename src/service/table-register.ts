@@ -447,7 +447,6 @@ export class TableRegister {
       { table: table.name },
       'the table that its copy fills is gone: the copy starts over',
     );
-    await clickhouse.command(`DROP TABLE IF EXISTS ${quoteTableName(table.shadow!)} SYNC`);
     delete table.state.base;
     delete table.state.leaves;
     await createShadow(clickhouse, table, targetOptions(this.#options.config));

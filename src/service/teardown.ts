@@ -203,7 +203,7 @@ async function hasRows(control: ControlTables): Promise<boolean> {
 async function leftTables(clickhouse: ClickHouse, control: ControlTables): Promise<TableName[]> {
   const tables: TableName[] = [];
   for (const target of await control.loadLeft()) {
-    const isThere = (await exists(clickhouse, target)) || (await exists(clickhouse, shadowName(target)));
+    const isThere = (await exists(clickhouse, target)) || (await hasShadow(clickhouse, target));
     if (isThere && (await control.otherWriters(target)).length === 0) tables.push(target);
   }
   return tables;
@@ -221,9 +221,8 @@ async function dropTables(
   onStep: OnStep,
 ): Promise<void> {
   for (const target of targets) {
-    const shadow = shadowName(target);
     const object = `table ${target.database}.${target.table}`;
-    if (await exists(clickhouse, shadow)) await dropTable(clickhouse, config, shadow, onStep);
+    if (await hasShadow(clickhouse, target)) await dropTable(clickhouse, config, shadowName(target), onStep);
     const actual = await inspectTarget(clickhouse, target);
     if (!actual) onStep({ object, outcome: 'absent' });
     else if (actual.made) await dropTable(clickhouse, config, target, onStep);
@@ -238,6 +237,11 @@ async function exists(clickhouse: ClickHouse, { database, table }: TableName): P
     `SELECT 1 FROM system.tables WHERE database = ${quoteString(database)} AND name = ${quoteString(table)}`,
   );
   return rows.length > 0;
+}
+
+/** Whether a copy that broke off left its table; one of the same name that is no shadow is somebody else's. */
+async function hasShadow(clickhouse: ClickHouse, target: TableName): Promise<boolean> {
+  return (await inspectTarget(clickhouse, shadowName(target)))?.shadow ?? false;
 }
 
 async function dropTable(

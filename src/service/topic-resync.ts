@@ -8,6 +8,7 @@ import type { Log } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { ControlTables } from '../sinks/clickhouse/control-tables.ts';
 import { quoteTableName } from '../sinks/clickhouse/names.ts';
+import { exchangeMarks } from '../sinks/clickhouse/shadow-mark.ts';
 import type { ClickHouseSink } from '../sinks/clickhouse/sink.ts';
 import { SinkTable } from '../sinks/clickhouse/sink-table.ts';
 import {
@@ -216,6 +217,7 @@ async function makeFit(
     await clickhouse.command(
       `EXCHANGE TABLES ${quoteTableName(plan.name)} AND ${quoteTableName(table.shadow!)}`,
     );
+    await exchangeMarks(clickhouse, plan.name, table.shadow!);
     await clickhouse.command(`DROP TABLE IF EXISTS ${quoteTableName(table.shadow!)} SYNC`);
   } else await createTable(clickhouse, plan, options);
   return (await inspectTarget(clickhouse, plan.name))!.columns;

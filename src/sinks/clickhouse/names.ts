@@ -27,9 +27,9 @@ export function targetName(database: string, source: { schema: string; name: str
   };
 }
 
-/** The table beside `name` that a copy fills before the two are exchanged. */
+/** The table beside `name` that a copy fills before the two are exchanged: no name that a source's table has by accident. */
 export function shadowName(name: TableName): TableName {
-  return { database: name.database, table: shorten(`${name.table}__copy`) };
+  return { database: name.database, table: shorten(`${name.table}__wal_cdc_copy`) };
 }
 
 // File names hold 255 bytes, ClickHouse escapes other characters than word characters as %XX, and adds suffixes.

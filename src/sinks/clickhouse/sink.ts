@@ -15,6 +15,7 @@ import { type DeadLetters, unsettled } from './dead-letters.ts';
 import { quoteIdentifier, quoteString, quoteTableName, type TableName } from './names.ts';
 import { Patience } from './patience.ts';
 import { firstChangeOfOldRow, RowWriter } from './row-writer.ts';
+import { exchangeMarks } from './shadow-mark.ts';
 import type { SinkTable } from './sink-table.ts';
 import type { MetaColumns } from './target.ts';
 import type { FetchSourceRow } from './unchanged-values.ts';
@@ -195,11 +196,13 @@ export class ClickHouseSink implements Sink {
           `SELECT toString(uuid) AS uuid FROM system.tables
             WHERE database = ${quoteString(live.database)} AND name = ${quoteString(live.table)}`,
         );
-        if (found?.uuid === state.shadow!.uuid) return;
-        await this.#options.clickhouse.command(
-          `EXCHANGE TABLES ${quoteTableName(live)} AND ${quoteTableName(shadow)}`,
-        );
-        crashPoint('copy-exchanged');
+        if (found?.uuid !== state.shadow!.uuid) {
+          await this.#options.clickhouse.command(
+            `EXCHANGE TABLES ${quoteTableName(live)} AND ${quoteTableName(shadow)}`,
+          );
+          crashPoint('copy-exchanged');
+        }
+        await exchangeMarks(this.#options.clickhouse, live, shadow);
       });
     }
     await this.#supersedeLetters(table);

@@ -3,6 +3,7 @@ import { qualifiedName, type Table } from '../../core/relation.ts';
 import type { VersionScheme } from '../../core/version.ts';
 import type { ClickHouse } from './client.ts';
 import { quoteIdentifier, quoteString, quoteTableName, type TableName, targetName } from './names.ts';
+import { isMarked, unmarked } from './shadow-mark.ts';
 import type { OnInvalid } from './types/codec.ts';
 import type { ConnectorModes } from './types/debezium/connector-modes.ts';
 import { codecFor, defaultType, fullType, type ServerCapabilities, splitNullable } from './types/registry.ts';
@@ -109,7 +110,17 @@ export function buildCreateDatabaseSql(database: string, options: { cluster?: st
 /** Comment of tables that a pipeline made: `teardown --data` drops no others. */
 export const madeByUs = 'made by wal-cdc';
 
-export function buildCreateTableSql(plan: TargetPlan, options: TargetOptions, name = plan.name): string {
+/** What a shadow has otherwise than the table that is planned. */
+interface Beside {
+  name: TableName;
+  comment: string;
+}
+
+export function buildCreateTableSql(
+  plan: TargetPlan,
+  options: TargetOptions,
+  { name, comment }: Beside = { name: plan.name, comment: madeByUs },
+): string {
   const { version, deleted, committedAt } = options.metaColumns;
   const columns = [
     ...plan.columns.map(column => `${quoteIdentifier(column.name)} ${column.type}`),
@@ -126,7 +137,7 @@ export function buildCreateTableSql(plan: TargetPlan, options: TargetOptions, na
     ...(plan.partitionBy ? [`PARTITION BY ${plan.partitionBy}`] : []),
     `ORDER BY (${plan.orderBy.map(quoteIdentifier).join(', ')})`,
     'SETTINGS fsync_after_insert = 1, fsync_part_directory = 1',
-    `COMMENT ${quoteString(madeByUs)}`,
+    `COMMENT ${quoteString(comment)}`,
   ].join('\n');
 }
 
@@ -135,13 +146,14 @@ export async function createTable(
   clickhouse: ClickHouse,
   plan: TargetPlan,
   options: TargetOptions,
-  name = plan.name,
+  beside?: Beside,
 ): Promise<void> {
   try {
-    await clickhouse.command(buildCreateTableSql(plan, options, name));
+    await clickhouse.command(buildCreateTableSql(plan, options, beside));
   } catch (cause) {
     const { code, message } = asCdcError(cause);
     if (code !== 'SINK_QUERY' && code !== 'TABLE_MISMATCH') throw cause;
+    const { name } = beside ?? plan;
     throw new CdcError(
       'TABLE_MISMATCH',
       `ClickHouse does not make ${name.database}.${name.table}: ${message}`,
@@ -162,6 +174,9 @@ export interface ActualTarget {
   uuid: string;
   /** Whether a pipeline made it. */
   made: boolean;
+  /** Whether it is what a copy fills, or has replaced, and may be dropped. */
+  shadow: boolean;
+  comment: string;
   engine: string;
   sortingKey: string[];
   /** Full type by column name. */
@@ -189,7 +204,9 @@ export async function inspectTarget(
   );
   return {
     uuid: table.uuid,
-    made: table.comment === madeByUs,
+    made: unmarked(table.comment) === madeByUs,
+    shadow: isMarked(table.comment),
+    comment: table.comment,
     engine: table.engine_full,
     sortingKey: columns.filter(column => column.is_in_sorting_key).map(column => column.name),
     columns: new Map(columns.map(column => [column.name, column.type])),
