@@ -80,7 +80,10 @@ function describeKey({ relation, source, actual, metaColumns }: TopicTableFacts)
   key: string[];
 } {
   const { messageKey } = relation;
-  const sortingKey = actual?.sortingKey.filter(name => !metaColumns.includes(name)) ?? [];
+  const ordering = new Set(actual?.sortingKey.map(({ column }) => column));
+  const sortingKey = [...(actual?.columns.keys() ?? [])].filter(
+    name => ordering.has(name) && !metaColumns.includes(name),
+  );
   if (sortingKey.length > 0 && !source) return { keyRule: 'clickhouse-table', key: sortingKey };
   // Also where PostgreSQL has no key: somebody has told the connector one.
   if (messageKey && messageKey.length > 0) return { keyRule: 'message-key', key: [...messageKey] };

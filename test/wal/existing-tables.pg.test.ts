@@ -19,7 +19,7 @@ test('a table that fits is used as it is, with types and columns of its own (D32
   await clickhouseWith(
     `CREATE DATABASE ${db.name}`,
     `CREATE TABLE ${db.name}.t (b Int64, a LowCardinality(String), extra String DEFAULT 'mine', ${meta})
-       ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY b`,
+       ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY (b)`,
   );
   await db.client.query(
     `CREATE TABLE t (a varchar NOT NULL, b int PRIMARY KEY); INSERT INTO t SELECT 'x' || g, g FROM generate_series(1, 50) g`,
@@ -46,6 +46,16 @@ test('what does not fit is named, and the other tables run (C22, D33)', async ()
       `id Int32, v Nullable(String), ${meta}`,
       'ReplacingMergeTree(_version, _is_deleted) ORDER BY (id, _version)',
     ),
+    table(
+      'expression',
+      `id Int32, v Nullable(String), ${meta}`,
+      'ReplacingMergeTree(_version, _is_deleted) ORDER BY intDiv(id, 10)',
+    ),
+    table(
+      'mixed',
+      `id Int32, v Nullable(String), ${meta}`,
+      'ReplacingMergeTree(_version, _is_deleted) ORDER BY (intDiv(id, 10), id)',
+    ),
     table('missing', `id Int32, ${meta}`),
     table('narrow', `id Int16, v Nullable(String), ${meta}`),
     table('strict', `id Int32, v String, ${meta}`),
@@ -58,6 +68,8 @@ test('what does not fit is named, and the other tables run (C22, D33)', async ()
   const expected: Record<string, RegExp> = {
     engine: /engine is MergeTree/,
     sorting: /ORDER BY is \(id, _version\), \(id\) is needed/,
+    expression: /ORDER BY is \(intDiv\(id, 10\)\), \(id\) is needed/,
+    mixed: /ORDER BY is \(intDiv\(id, 10\), id\), \(id\) is needed/,
     missing: /column "v" is missing, Nullable\(String\) is needed/,
     narrow: /column "id" is int4.*Int16/,
     strict: /column "v" is String, but may be NULL/,

@@ -4,6 +4,7 @@ import type { VersionScheme } from '../../core/version.ts';
 import type { ClickHouse } from './client.ts';
 import { quoteIdentifier, quoteString, quoteTableName, type TableName, targetName } from './names.ts';
 import { isMarked, unmarked } from './shadow-mark.ts';
+import { parseSortingKey, type SortingElement } from './sorting-key.ts';
 import type { OnInvalid } from './types/codec.ts';
 import type { ConnectorModes } from './types/debezium/connector-modes.ts';
 import { codecFor, defaultType, fullType, type ServerCapabilities, splitNullable } from './types/registry.ts';
@@ -178,7 +179,8 @@ export interface ActualTarget {
   shadow: boolean;
   comment: string;
   engine: string;
-  sortingKey: string[];
+  /** What it is ordered by, in that order. */
+  sortingKey: SortingElement[];
   /** Full type by column name. */
   columns: Map<string, string>;
   rows: number;
@@ -194,13 +196,14 @@ export async function inspectTarget(
     engine_full: string;
     total_rows: string | null;
     comment: string;
+    sorting_key: string;
   }>(
-    `SELECT toString(uuid) AS uuid, engine_full, total_rows, comment FROM system.tables
+    `SELECT toString(uuid) AS uuid, engine_full, total_rows, comment, sorting_key FROM system.tables
       WHERE ${where} name = ${quoteString(name.table)}`,
   );
   if (!table) return undefined;
-  const columns = await clickhouse.query<{ name: string; type: string; is_in_sorting_key: number }>(
-    `SELECT name, type, is_in_sorting_key FROM system.columns WHERE ${where} table = ${quoteString(name.table)}`,
+  const columns = await clickhouse.query<{ name: string; type: string }>(
+    `SELECT name, type FROM system.columns WHERE ${where} table = ${quoteString(name.table)}`,
   );
   return {
     uuid: table.uuid,
@@ -208,7 +211,7 @@ export async function inspectTarget(
     shadow: isMarked(table.comment),
     comment: table.comment,
     engine: table.engine_full,
-    sortingKey: columns.filter(column => column.is_in_sorting_key).map(column => column.name),
+    sortingKey: parseSortingKey(table.sorting_key),
     columns: new Map(columns.map(column => [column.name, column.type])),
     rows: Number(table.total_rows ?? 0),
   };
@@ -244,9 +247,12 @@ export function checkTarget(
     if (!found || !pattern.test(found))
       throw fail(`column "${name}" is ${found ?? 'missing'}, ${type} is needed`);
   }
-  const sortingKey = new Set(actual.sortingKey);
+  // Rows whose values an expression makes equal would become one.
+  const sortingKey = new Set(actual.sortingKey.map(({ column }) => column));
   if (sortingKey.size !== plan.orderBy.length || plan.orderBy.some(name => !sortingKey.has(name)))
-    throw fail(`its ORDER BY is (${actual.sortingKey.join(', ')}), (${plan.orderBy.join(', ')}) is needed`);
+    throw fail(
+      `its ORDER BY is (${actual.sortingKey.map(({ column, sql }) => column ?? sql).join(', ')}), (${plan.orderBy.join(', ')}) is needed`,
+    );
   for (const column of table.columns) {
     const type = actual.columns.get(column.name);
     if (!type)
