@@ -233,6 +233,31 @@ test('a type that the ClickHouse column cannot take stops the table (D08, D09)',
   await replication.expectEqual();
 });
 
+test('a new column that is named like one that wal-cdc adds stops the table alone', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(
+    'CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY); INSERT INTO t VALUES (1)',
+  );
+  await using replication = await startReplication(db);
+  await replication.expectEqual();
+  await db.client.query(
+    'ALTER TABLE t ADD COLUMN _version int; INSERT INTO t VALUES (2, 2); INSERT INTO other VALUES (1)',
+  );
+  await replication.expectEqual();
+  const { tables } = replication.service.status();
+  assert.deepEqual(
+    tables.map(table => [table.name, table.state]),
+    [
+      ['public.other', 'streaming'],
+      ['public.t', 'stopped'],
+    ],
+  );
+  const { reason } = tables.find(table => table.name === 'public.t')!;
+  assert.equal(reason!.code, 'TABLE_UNSUPPORTED');
+  assert.match(reason!.message, /has a column "_version", the name of a column that wal-cdc adds/);
+  assert.match(reason!.hint, /metaColumns/);
+});
+
 test('resync of a live table, with writes meanwhile, and of one without a key (S12)', async () => {
   await using db = await freshDatabase();
   await db.client.query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT g, 'v' FROM generate_series(1, 5000) g;

@@ -6,7 +6,7 @@ import { type Column, qualifiedName, type Relation, type Table } from '../../cor
 import { composeVersion, type VersionScheme } from '../../core/version.ts';
 import type { TableName } from './names.ts';
 import { type EncoderColumn, RowEncoder } from './row-encoder.ts';
-import type { TargetOptions, TargetPlan } from './target.ts';
+import { requireNoMetaColumn, type TargetOptions, type TargetPlan } from './target.ts';
 import type { OnInvalid } from './types/codec.ts';
 import { withConnectorModes } from './types/debezium/connector-modes.ts';
 import { codecFor, splitNullable } from './types/registry.ts';
@@ -90,7 +90,7 @@ export class SinkTable {
     return this.#options.column(this.table.schema, this.table.name, column).onInvalid;
   }
 
-  /** The encoder for tuples of `relation`. Throws SCHEMA_CHANGED or TYPE_MISMATCH when the target cannot take them. */
+  /** The encoder for tuples of `relation`. Throws SCHEMA_CHANGED, TYPE_MISMATCH or TABLE_UNSUPPORTED when the target cannot take them. */
   encoder(relation: Relation): RowEncoder {
     let encoder = this.#encoders.get(relation);
     if (!encoder) {
@@ -102,6 +102,8 @@ export class SinkTable {
 
   #buildEncoder(relation: Relation): RowEncoder {
     const { key } = this.table;
+    // Added meanwhile: ClickHouse has a column of that name.
+    requireNoMetaColumn(relation, relation.columns, this.#options.metaColumns);
     const columns = relation.columns.map((announced): EncoderColumn => {
       const column = this.#typed(announced);
       const type = this.types.get(column.name);

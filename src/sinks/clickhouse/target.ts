@@ -56,13 +56,7 @@ export function planTarget(
       ...(hint ? { hint } : {}),
     });
   if (table.columns.length === 0) throw fail('has no columns to replicate');
-  const meta = Object.values(options.metaColumns);
-  const clash = table.columns.find(column => meta.includes(column.name));
-  if (clash)
-    throw fail(
-      `has a column "${clash.name}", the name of a column that wal-cdc adds`,
-      'Choose other names under metaColumns: in the configuration.',
-    );
+  requireNoMetaColumn(table, table.columns, options.metaColumns);
   const nullFlags = new Map<string, string>();
   const columns = table.columns.map(column => {
     const chosen = options.column(table.schema, table.name, column.name);
@@ -88,6 +82,23 @@ export function planTarget(
     partitionBy: own.partitionBy,
     nullFlags,
   };
+}
+
+/** Throws TABLE_UNSUPPORTED for a column of the source that is named like one that wal-cdc adds. */
+export function requireNoMetaColumn(
+  table: Pick<Table, 'schema' | 'name'>,
+  columns: readonly { name: string }[],
+  metaColumns: MetaColumns,
+): void {
+  const meta = Object.values(metaColumns);
+  const clash = columns.find(({ name }) => meta.includes(name));
+  if (!clash) return;
+  const name = qualifiedName(table);
+  throw new CdcError(
+    'TABLE_UNSUPPORTED',
+    `table ${name} has a column "${clash.name}", the name of a column that wal-cdc adds`,
+    { table: name, hint: 'Choose other names under metaColumns: in the configuration.' },
+  );
 }
 
 /** Names the table in an error of one of its columns. */
