@@ -89,3 +89,20 @@ test('a value is looked up that is larger than what is looked up at once', async
   await using second = await startReplication(db);
   await second.expectEqual();
 });
+
+test('a column whose storage lets values be stored out of line only since later keeps them', async () => {
+  await using db = await freshDatabase();
+  await db.client.query(`
+    CREATE TABLE docs (id int PRIMARY KEY, v int NOT NULL DEFAULT 0, doc text);
+    ALTER TABLE docs ALTER COLUMN doc SET STORAGE PLAIN;
+    INSERT INTO docs VALUES (1, 0, 'short'), (2, 0, 'short')`);
+  await using replication = await startReplication(db);
+  await replication.expectEqual();
+  await db.client.query('ALTER TABLE docs ALTER COLUMN doc SET STORAGE EXTERNAL');
+  await db.client.query(`UPDATE docs SET doc = ${largeText} WHERE id = 1`);
+  await db.client.query('UPDATE docs SET v = v + 1');
+  await replication.expectEqual();
+  await db.client.query('UPDATE docs SET id = id + 10');
+  await replication.expectEqual();
+  assert.equal(replication.service.status().tables[0]!.state, 'streaming');
+});

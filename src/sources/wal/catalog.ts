@@ -97,7 +97,7 @@ interface ColumnRow {
   typid: number;
   typmod: number;
   notnull: boolean;
-  storage: string;
+  toastable: boolean;
   attnum: number;
   generated: string;
   may_select: boolean;
@@ -133,7 +133,7 @@ export async function describeTables(
   const oids = tables.rows.map(row => row.oid).join(',') || '0';
   const columns = await client.query<ColumnRow>(`
     SELECT a.attrelid::int8::float8 AS relid, a.attname AS name, a.atttypid::int8::float8 AS typid,
-           a.atttypmod AS typmod, a.attnotnull AS notnull, a.attstorage AS storage, a.attnum,
+           a.atttypmod AS typmod, a.attnotnull AS notnull, a.attlen = -1 AS toastable, a.attnum,
            a.attgenerated AS generated,
            has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS may_select
       FROM pg_attribute a
@@ -177,7 +177,8 @@ export async function describeTables(
         type: types.known(column.typid)!,
         typmod: column.typmod,
         notNull: column.notnull,
-        toastable: column.storage !== 'p',
+        // Whatever its storage is: that may be altered any time, and nothing in the stream says so.
+        toastable: column.toastable,
       })),
       // A column list may leave out a key column only where the identity allows it; then there is no key to go by.
       ...(key.columns.every(name => own.some(column => column.name === name))
