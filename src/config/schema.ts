@@ -77,7 +77,8 @@ export const schema = section({
           expects: 'a ClickHouse expression',
         }),
         orderBy: setting(list(text()).pipe(z.array(z.string()).min(1)).optional(), {
-          about: 'columns of ORDER BY instead of the derived key',
+          about:
+            'columns of ORDER BY instead of the derived key, all of which must be among them; with others the first update or delete stops the table, unless it has `REPLICA IDENTITY FULL` in mode `wal`. Without a key `_version` must be among them',
           expects: 'a list of columns',
         }),
       }),

@@ -360,7 +360,8 @@ const kinds = {
   KEYLESS_CHANGE: {
     action: 'stop-table',
     exit: 4,
-    about: 'A table without a key had an UPDATE or DELETE, which an append-only table cannot follow.',
+    about:
+      'A table without a key, or ordered by more than its key, had an UPDATE or DELETE, which an append-only table cannot follow.',
     hint: 'Add a primary key to the table, then "wal-cdc resync" it.',
   },
   SCHEMA_CHANGED: {

@@ -51,6 +51,8 @@ export class RowEncoder {
   readonly #text: Encode[];
   readonly #json: (Encode | undefined)[];
   readonly #keyColumns: number[];
+  /** The key, and what else the table is ordered by: a row moves in ClickHouse when one of them changes. */
+  readonly #placeColumns: number[];
   /** Where each column of the last row began in the output, and where the last one ended. */
   readonly columnStarts: Float64Array;
   /** Column that was being encoded: names the culprit when a value does not fit. */
@@ -59,7 +61,15 @@ export class RowEncoder {
   constructor(
     relation: Relation,
     columns: EncoderColumn[],
-    options: { epoch: number; versions: VersionScheme; metaColumns: string[]; key: string[]; remedy: string },
+    options: {
+      epoch: number;
+      versions: VersionScheme;
+      metaColumns: string[];
+      key: string[];
+      /** Columns of ORDER BY beyond the key. */
+      orderedBeyondKey?: string[];
+      remedy: string;
+    },
   ) {
     this.relation = relation;
     this.columns = columns;
@@ -72,6 +82,11 @@ export class RowEncoder {
     this.#flags = columns.flatMap((column, i) => (column.nullFlag ? [i] : []));
     this.#nullSeen = new Uint8Array(columns.length);
     this.#keyColumns = options.key.map(name => columns.findIndex(column => column.name === name));
+    const beyond = options.orderedBeyondKey ?? [];
+    this.#placeColumns = [
+      ...this.#keyColumns,
+      ...columns.flatMap((column, i) => (beyond.includes(column.name) ? [i] : [])),
+    ];
     this.columnStarts = new Float64Array(columns.length + 1);
     this.insertColumns = [
       ...columns.map(column => column.name),
@@ -167,9 +182,12 @@ export class RowEncoder {
     writeInteger(out, copiedAtUs, 8);
   }
 
-  /** Whether an update's old and new tuple have different keys; bytes are compared. */
+  /**
+   * Whether an update's old and new tuple have different keys, or differ in what else the table is ordered by; bytes are
+   * compared.
+   */
   keyChanged(data: Buffer, old: number, fresh: number): boolean {
-    for (const c of this.#keyColumns) {
+    for (const c of this.#placeColumns) {
       const a = columnAt(data, old, c);
       const b = columnAt(data, fresh, c);
       if (data[b] === Kind.unchanged) continue;

@@ -62,6 +62,19 @@ export class SinkTable {
     return this.table.key.length === 0;
   }
 
+  /** What `orderBy` names beside the key: a row stays where it is only as long as these keep their values. */
+  get orderedBeyondKey(): string[] {
+    return this.keyless ? [] : this.plan.orderBy.filter(name => !this.table.key.includes(name));
+  }
+
+  /** Whether an update or delete comes without the values that tell where its old row is. */
+  isAppendOnly({ replicaIdentity }: Relation): boolean {
+    if (this.keyless) return true;
+    // Of messages not even those of REPLICA IDENTITY FULL have them for sure; versions rise in what PostgreSQL itself sends.
+    const isWhole = replicaIdentity === 'f' && this.#options.versions.rising;
+    return !isWhole && this.orderedBeyondKey.length > 0;
+  }
+
   get shadow(): TableName | undefined {
     const { shadow } = this.state;
     return shadow && { database: this.plan.name.database, table: shadow.table };
@@ -136,6 +149,7 @@ export class SinkTable {
       versions: this.#options.versions,
       metaColumns: [version, deleted, committedAt],
       key,
+      orderedBeyondKey: this.orderedBeyondKey,
       remedy: `"wal-cdc ${this.setsAside ? `dead-letters replay --table ${this.name}` : `resync ${this.name}`}"`,
     });
   }

@@ -114,7 +114,9 @@ export class ClickHouseSink implements Sink {
     if (group.relation.columns.some(column => !table.types.has(column.name)))
       await this.#options.addColumns(table, group.relation);
     const encoder = table.encoder(group.relation);
-    const until = table.keyless ? firstChangeOfOldRow(group, 0, group.count) : group.count;
+    const until = table.isAppendOnly(group.relation)
+      ? firstChangeOfOldRow(group, 0, group.count)
+      : group.count;
     const firstLive = table.firstLiveRow(group, transactions);
     if (table.keyless && table.state.phase === 'copying') {
       // Its copy is a snapshot at one position: the shadow takes what committed behind it.
@@ -150,9 +152,14 @@ export class ClickHouseSink implements Sink {
     if (until < group.count)
       throw new CdcError(
         'KEYLESS_CHANGE',
-        `table ${table.name} has no key, and a row of it was updated or deleted`,
+        table.keyless
+          ? `table ${table.name} has no key, and a row of it was updated or deleted`
+          : `table ${table.name} is ordered by (${table.orderedBeyondKey.join(', ')}) beyond its key, and a row of it was updated or deleted without telling their old values`,
         {
           table: table.name,
+          hint: table.keyless
+            ? undefined
+            : 'Leave these columns out of its orderBy, or, in mode wal, give the table REPLICA IDENTITY FULL; then "wal-cdc resync" it.',
         },
       );
   }

@@ -73,12 +73,18 @@ export function planTarget(
     return { name: column.name, type: fullType(split.type, codec.canBeNullable, nullable) };
   });
   const own = options.table(table.schema, table.name);
-  const missing = table.key.find(name => own.orderBy && !own.orderBy.includes(name));
-  if (missing) throw fail(`has an orderBy that leaves out its key column "${missing}"`);
+  const derived = table.key.length > 0 ? table.key : [options.metaColumns.version];
+  const missing = derived.find(name => own.orderBy && !own.orderBy.includes(name));
+  if (missing)
+    throw fail(
+      table.key.length > 0
+        ? `has an orderBy that leaves out its key column "${missing}"`
+        : `has no key, and an orderBy without "${missing}": rows would become one`,
+    );
   return {
     name: targetName(options.database, table),
     columns,
-    orderBy: own.orderBy ?? (table.key.length > 0 ? table.key : [options.metaColumns.version]),
+    orderBy: own.orderBy ?? derived,
     partitionBy: own.partitionBy,
     nullFlags,
   };
