@@ -20,7 +20,7 @@ test('list, show and replay; status, doctor and verify say what is set aside', a
 
   assert.match(
     await command('status', env),
-    /^set aside +7 dead letters[\s\S]*^public\.t .* streaming +4 +0$/m,
+    /^set aside +7 dead letters[\s\S]*^public\.t .* streaming +4 +196 +0$/m,
   );
   assert.equal(JSON.parse(await command('status --json', env)).deadLetters, 7);
   assert.match(await command('doctor --fast', env), /^warn {2}public\.log: 3 open dead letters/m);
