@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { withoutKafka } from '../../../test/support/kafka/java.ts';
 import { sharedKafka } from '../../../test/support/kafka/shared-kafka.ts';
 import { createTopic, produce } from '../../../test/support/kafka/topics.ts';
+import { waitFor } from '../../../test/support/wait-for.ts';
 import { Cluster } from './cluster.ts';
 import { TopicCatalog } from './topic-catalog.ts';
 
@@ -14,6 +15,11 @@ test('the ends of a topic are known, also a moment after it was made', { skip: w
       const topic = `new_${i}`;
       const catalog = new TopicCatalog(cluster, [topic]);
       await createTopic(broker, topic, { partitions: 6 });
+      const isKnown = async () => {
+        await catalog.refresh();
+        return catalog.topics.has(topic);
+      };
+      await waitFor(isKnown, { what: `the broker to know ${topic}` });
       assert.deepEqual([...(await catalog.endOffsets()).get(topic)!.values()], [0, 0, 0, 0, 0, 0]);
     }
     await produce(broker, 'new_0', [{ partition: 2, key: 'a', value: 'b' }]);
