@@ -8,7 +8,8 @@ export interface JsonSchema {
   additionalProperties?: boolean | JsonSchema;
 }
 
-const isUrl = (path: string) => /(url|registry|connect)$/i.test(path);
+/** Whether a secret setting is a URL, which is secret only with a password in it. */
+export const isUrl = (path: string) => /(url|registry|connect)$/i.test(path);
 const isCertificate = (path: string) => /\.(rootCert|cert|key)$/.test(path);
 
 /** Settings that may come from a Secret: those that are secret, and certificates. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
-import { asCdcError, CdcError, type ErrorCode } from '../core/errors.ts';
+import { asCdcError, type CdcError, type ErrorCode } from '../core/errors.ts';
 import type { Lsn } from '../core/lsn.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -191,15 +191,12 @@ export abstract class PipelineService<Session extends PipelineSession> implement
     const since = this.#session?.writingSince;
     const ms = since === undefined ? 0 : Date.now() - since;
     if (ms < longestWriteMs) return undefined;
-    const seconds = Math.floor(ms / 1000);
-    const { code, message, hint } = new CdcError(
-      'SINK_UNREACHABLE',
-      `ClickHouse has not taken a batch for ${seconds} s`,
-      {
-        hint: 'See what it is busy with (system.processes, its log, its disk) and whether the network drops packets.',
-      },
-    );
-    return { code, message, hint, since: new Date(since!).toISOString() };
+    return {
+      code: 'SINK_UNREACHABLE',
+      message: `ClickHouse has not taken a batch for ${Math.floor(ms / 1000)} s`,
+      hint: 'See what it is busy with (system.processes, its log, its disk) and whether the network drops packets.',
+      since: new Date(since!).toISOString(),
+    };
   }
 
   get session(): Session | undefined {

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { secretSettings } from '../../scripts/chart/config-schema.ts';
+import { isUrl, secretSettings } from '../../scripts/chart/config-schema.ts';
 import { leaves, variableOf } from '../../src/config/setting-tree.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import {
@@ -309,9 +309,7 @@ test('pods start anew when their configuration changes, and only then', { skip }
 
 /** Where the values have a URL that could have a password. */
 const urls = [
-  ...leaves
-    .filter(({ path, info }) => info.secret && /(url|registry|connect)$/.test(path))
-    .map(({ path }) => `config.${path}`),
+  ...leaves.filter(({ path, info }) => info.secret && isUrl(path)).map(({ path }) => `config.${path}`),
   'demoWriter.config.postgres.url',
 ];
 const withUrl = (path: string, url: string): Values =>

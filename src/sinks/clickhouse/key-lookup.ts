@@ -102,7 +102,6 @@ export class KeyLookup {
       max_query_size: sql.length + 1024,
       // One key cannot be asked for in parts.
       max_result_bytes: String(keys.length > 1 ? maxResultBytes : 0),
-      result_overflow_mode: 'throw',
     });
   }
 }
